@@ -1,0 +1,1 @@
+"""The ground floor: what the web tier and the workers both stand on."""
