@@ -1,0 +1,1 @@
+"""Measurements that a decision rests on, each re-run by one command."""

@@ -1,0 +1,1 @@
+"""Which WSGI server: what each refuses and how it keeps up. `python -m bench.servers`."""

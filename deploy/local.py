@@ -1,0 +1,104 @@
+"""The whole service on this machine: `make run`.
+
+Starts Redis where `REDIS_URL` names none, workers and web processes; says when they are warm;
+stops everything on Ctrl-C or SIGTERM, and when one of the three ends by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from deploy.redis_server import NoRedisError, start
+from shared.processes import spawn, stop_all
+from shared.settings import SettingError, Settings
+
+_PHOTO = "examples/photos/cat.jpg"
+
+Children = list[tuple[str, subprocess.Popen[bytes]]]
+
+
+class _Stop(Exception):
+    """SIGTERM or SIGINT has come."""
+
+
+def main() -> int:
+    """Run until told to stop; return the exit status."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _raise_stop)
+    try:
+        settings = Settings.from_environment()
+        with tempfile.TemporaryDirectory(prefix="batchpoint-") as folder:
+            return _run(settings, Path(folder))
+    except (SettingError, NoRedisError) as error:
+        print(f"batchpoint: {error}", file=sys.stderr)
+        return 2
+
+
+def _run(settings: Settings, folder: Path) -> int:
+    web_processes, workers = settings.process_counts()
+    children: Children = []
+    try:
+        if not os.environ.get("REDIS_URL"):
+            server, os.environ["REDIS_URL"] = start(folder)
+            children.append(("redis-server", server))
+        for script, count in (("run_worker.py", workers), ("run_web.py", web_processes)):
+            command = [sys.executable, script, "--processes", str(count)]
+            children.append((script, spawn(command)))
+        _wait_until_ready(settings, children)
+        _greet(settings)
+        while not _ended(children):
+            time.sleep(0.2)
+        print(f"batchpoint: {_ended(children)} ended, so everything stops", file=sys.stderr)
+        return 1
+    except _Stop:
+        print("batchpoint: stopping", flush=True)
+        return 0
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        for _, child in reversed(children):  # the web tier drains first, Redis goes last
+            stop_all([child], patience_s=40)
+
+
+def _wait_until_ready(settings: Settings, children: Children) -> None:
+    while not _ended(children):
+        try:
+            with urllib.request.urlopen(f"{_address(settings)}/readyz", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+
+
+def _greet(settings: Settings) -> None:
+    address = _address(settings)
+    print(
+        f"\nBatchpoint is ready at {address} (a page to try it, Ctrl-C to stop)\n\n"
+        f"  curl -F image=@{_PHOTO} -F x=220 -F y=120 {address}/predict\n\n"
+        f"One more worker: REDIS_URL={os.environ['REDIS_URL']} {sys.executable} run_worker.py\n",
+        flush=True,
+    )
+
+
+def _address(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "") else settings.host
+    return f"http://{host}:{settings.port}"
+
+
+def _ended(children: Children) -> str:
+    return next((name for name, child in children if child.poll() is not None), "")
+
+
+def _raise_stop(*_: object) -> None:
+    raise _Stop
+
+
+if __name__ == "__main__":
+    sys.exit(main())

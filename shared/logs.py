@@ -1,0 +1,40 @@
+"""Logging: one JSON object per line on standard output."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+
+class _JsonLines(logging.Formatter):
+    def __init__(self, role: str) -> None:
+        super().__init__()
+        self._role = role
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "role": self._role,
+            "pid": record.process,
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+def start_logging(role: str, level: str) -> None:
+    """Send what this process logs to standard output as JSON lines; `role` is in each."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(_JsonLines(role))
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def fields(**values: Any) -> dict[str, Any]:
+    """Return the `extra` that puts `values` into a log line as fields of their own."""
+    return {"fields": values}

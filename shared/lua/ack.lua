@@ -1,0 +1,31 @@
+-- Writes results and ends their leases. Fenced: a worker whose lease was given to another writes
+-- nothing, so a request has one result.
+-- KEYS: pending leases leased owners attempts drained
+-- ARGV: prefix, worker token, TTL of a result (ms), then per result: id, mailbox, items, body
+-- Reply: how many were written
+local pending, leases, leased, owners, attempts, drained = unpack(KEYS)
+local prefix, token, ttl_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local written, items = 0, 0
+
+for i = 4, #ARGV, 4 do
+  local id, mailbox, body = ARGV[i], ARGV[i + 1], ARGV[i + 3]
+  if redis.call('HGET', owners, id) == token then
+    answer(prefix, id, mailbox, body, ttl_ms)
+    redis.call('ZREM', leases, id)
+    redis.call('ZREM', pending, id)
+    for _, key in ipairs({leased, owners, attempts}) do redis.call('HDEL', key, id) end
+    written, items = written + 1, items + tonumber(ARGV[i + 2])
+  end
+end
+
+-- The drain rate, in items per second, over windows of at least a second.
+local now = now_ms()
+local since = tonumber(redis.call('HGET', drained, 'since') or 0)
+local sum = redis.call('HINCRBY', drained, 'items', items)
+if now - since > 10000 then
+  redis.call('HSET', drained, 'since', now, 'items', 0)
+elseif now - since >= 1000 then
+  redis.call('HSET', drained, 'since', now, 'items', 0, 'rate', sum * 1000 / (now - since))
+end
+redis.call('PEXPIRE', drained, 60000)
+return written

@@ -1,0 +1,45 @@
+-- Put before every script of this folder.
+-- The offsets are those of a request's header in shared/messages.py, counted from 1.
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function is_request(payload)
+  return #payload >= 80 and string.sub(payload, 1, 4) == 'BPRQ'
+end
+
+local function items_of(payload) return (struct.unpack('<I2', payload, 7)) end
+local function timeout_of(payload) return (struct.unpack('<I4', payload, 9)) end
+local function id_of(payload) return string.sub(payload, 17, 48) end
+local function mailbox_of(payload) return (string.gsub(string.sub(payload, 49, 80), '%z', '')) end
+
+-- Writes a result under its request id and tells the web process that waits, if one does.
+local function answer(prefix, id, mailbox, body, ttl_ms)
+  redis.call('SET', prefix .. 'result:' .. id, body, 'PX', ttl_ms)
+  if mailbox ~= '' then
+    redis.call('RPUSH', prefix .. 'mailbox:' .. mailbox, body)
+    redis.call('PEXPIRE', prefix .. 'mailbox:' .. mailbox, ttl_ms)
+  end
+end
+
+-- The result of a request that never ran: `error` is one of those in shared/messages.py.
+local function unanswered(prefix, payload, error, ttl_ms)
+  local id = id_of(payload)
+  local body = '{"id":"' .. id .. '","error":"' .. error .. '"}'
+  answer(prefix, id, mailbox_of(payload), body, ttl_ms)
+end
+
+-- Adds to what is known to wait in the queue. Where nothing waits, nothing is kept.
+local function count(load, items, bytes)
+  local left = redis.call('HINCRBY', load, 'items', items)
+  redis.call('HINCRBY', load, 'bytes', bytes)
+  if left <= 0 then redis.call('DEL', load) end
+end
+
+-- An idle worker waits for this; a few are enough, since every take empties what it can.
+local function ring(bell, ttl_ms)
+  if redis.call('LLEN', bell) < 64 then redis.call('RPUSH', bell, '1') end
+  redis.call('PEXPIRE', bell, ttl_ms)
+end

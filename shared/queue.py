@@ -1,0 +1,214 @@
+"""The queue of one model in Redis: enqueue, take, renew, ack, reap.
+
+Each operation is one atomic script of `lua/`; what it promises stands at the script's head.
+Every operation may raise `redis.RedisError` and can be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from redis.exceptions import NoScriptError
+
+from shared import keys
+from shared.messages import Request, Result
+from shared.settings import Settings
+
+_FOLDER = Path(__file__).parent / "lua"
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """What became of an enqueue: `accepted`, `known`, `no_worker` or `full`."""
+
+    status: str
+    retry_after_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A request under this worker's lease, as its bytes, and how long it waited."""
+
+    payload: bytes
+    waited_ms: int
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a queue looks like at one moment."""
+
+    items: int
+    bytes: int
+    leased: int
+    drain_rate: float  # items per second
+    workers: list[dict[str, Any]]  # what each live worker says of itself
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What Redis knows of a request: waiting or running, and its result if there is one."""
+
+    pending: bool
+    result: bytes | None
+
+
+class Queue:
+    """The operations on one model's queue, by one Redis client."""
+
+    def __init__(self, client: redis.Redis, model: str, settings: Settings) -> None:
+        self.model = model
+        self._client = client
+        self._settings = settings
+        self._prefix = keys.prefix(model)
+        self._digests: dict[str, str] = {}
+        # What nobody touches any more leaves Redis by itself, well after the last deadline.
+        self._keys_ttl_ms = settings.max_deadline_ms + settings.result_ttl_ms
+
+    # --- the web tier's side
+
+    def enqueue(self, payloads: Sequence[bytes]) -> list[Enqueued]:
+        """Offer encoded requests, in one round trip; return what became of each."""
+        limits = (
+            self._settings.queue_max_items,
+            self._settings.queue_max_bytes,
+            self._keys_ttl_ms,
+        )
+        calls = [(self._prefix, payload, *limits) for payload in payloads]
+        replies = self._run_all("enqueue", calls)
+        return [Enqueued(reply[0].decode(), *reply[1:]) for reply in replies]
+
+    def cancel(self, ids: Sequence[str]) -> int:
+        """Forget requests that nobody waits for; return how many did not run yet."""
+        return int(self._run("cancel", *ids))
+
+    def receive(self, mailbox: str, wait_s: float, most: int = 256) -> list[bytes]:
+        """Return the results in a mailbox; waits up to `wait_s` for the first."""
+        key = keys.mailbox(self.model, mailbox)
+        first = self._client.blpop([key], wait_s)
+        if not first:
+            return []
+        more = self._client.lpop(key, most) or []
+        return [first[1], *cast("list[bytes]", more)]
+
+    def result(self, request_id: str) -> bytes | None:
+        """Return a result that is kept, or None."""
+        return cast("bytes | None", self._client.get(keys.result(self.model, request_id)))
+
+    def fates(self, ids: Sequence[str]) -> list[Fate]:
+        """Return what Redis knows of each request."""
+        pipe = self._client.pipeline(transaction=False)
+        # Pending first: a request answered between the two commands is then seen by its result.
+        pipe.zmscore(self._prefix + "pending", list(ids))
+        pipe.mget([keys.result(self.model, request_id) for request_id in ids])
+        deadlines, results = pipe.execute()
+        return [
+            Fate(deadline is not None, result)
+            for deadline, result in zip(deadlines, results, strict=True)
+        ]
+
+    def census(self) -> Census:
+        """Return what the queue looks like now."""
+        items, size, leased, rate, *workers = self._run("census", self._prefix)
+        return Census(items, size, leased, float(rate), [json.loads(text) for text in workers])
+
+    # --- the worker's side
+
+    def take(self, token: str, max_items: int) -> list[Taken]:
+        """Take up to `max_items` items from the head, under a lease; empty when none waits."""
+        settings = self._settings
+        reply = self._run(
+            "take",
+            self._prefix,
+            token,
+            max_items,
+            settings.lease_ms,
+            settings.result_ttl_ms,
+            self._keys_ttl_ms,
+        )
+        return [Taken(*pair) for pair in zip(reply[::2], reply[1::2], strict=True)]
+
+    def wait(self, wait_s: float) -> None:
+        """Return when something was enqueued, or after `wait_s`."""
+        self._client.blpop([self._prefix + "bell"], wait_s)
+
+    def renew(self, token: str, ids: Iterable[str]) -> int:
+        """Extend the leases on `ids`; return how many this worker still holds."""
+        return int(self._run("renew", token, self._settings.lease_ms, *ids))
+
+    def ack(self, token: str, answers: Iterable[tuple[Request, Result]]) -> int:
+        """Write results and end their leases; return how many were this worker's to write."""
+        arguments: list[Any] = []
+        for request, result in answers:
+            arguments += [request.id, request.mailbox, request.items, result.encode()]
+        return int(
+            self._run("ack", self._prefix, token, self._settings.result_ttl_ms, *arguments)
+        )
+
+    def reap(self, dead: str = "") -> int:
+        """Return requests of ended leases, and of the worker `dead`, to the queue."""
+        settings = self._settings
+        limits = (settings.max_attempts, settings.result_ttl_ms, self._keys_ttl_ms)
+        return int(self._run("reap", self._prefix, dead, *limits))
+
+    def beat(self, token: str, about: dict[str, Any]) -> None:
+        """Say that this worker is alive and warm, and what it is."""
+        ttl_ms = self._settings.heartbeat_ms
+        self._run("beat", self._prefix, token, ttl_ms, json.dumps(about))
+
+    # --- scripts
+
+    def _run(self, name: str, *arguments: Any) -> Any:
+        return self._run_all(name, [arguments])[0]
+
+    def _run_all(self, name: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run a script once per call, in one round trip.
+
+        Redis forgets scripts when it restarts; those calls that met that are run again.
+        """
+        script_keys, text = _script(name)
+        named = [self._prefix + key for key in script_keys]
+        replies: list[Any] = [None] * len(calls)
+        todo = list(range(len(calls)))
+        for _ in range(3):
+            digest = self._digests.get(name)
+            if digest is None:
+                digest = self._client.script_load(self._header(name) + text)
+                self._digests[name] = digest
+            pipe = self._client.pipeline(transaction=False)
+            for index in todo:
+                pipe.evalsha(digest, len(named), *named, *calls[index])
+            for index, reply in zip(todo, pipe.execute(raise_on_error=False), strict=True):
+                replies[index] = reply
+            todo = [index for index in todo if isinstance(replies[index], NoScriptError)]
+            if not todo:
+                break
+            self._digests.pop(name, None)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def _header(self, name: str) -> str:
+        """Return the header that lets a script run, and so drain, a Redis at its `maxmemory`.
+
+        Redis 6.2 knows no such header. Enqueue goes without: it is what such a Redis must refuse.
+        """
+        if name == "enqueue":
+            return ""
+        major = int(self._client.info("server")["redis_version"].split(".")[0])
+        return "#!lua flags=allow-oom\n" if major >= 7 else ""
+
+
+@cache
+def _script(name: str) -> tuple[tuple[str, ...], str]:
+    """Return a script's keys, as its head names them, and its text."""
+    text = (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+    (line,) = [line for line in text.splitlines() if line.startswith("-- KEYS: ")]
+    prelude = (_FOLDER / "prelude.lua").read_text(encoding="utf-8")
+    return tuple(line.removeprefix("-- KEYS: ").split()), prelude + text

@@ -1,0 +1,87 @@
+"""Every setting, documented where it is declared; the only reader of the environment.
+
+A setting's name in the environment is its name here in capitals: `PORT=9000 make run`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+MIB = 1024 * 1024
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message names it."""
+
+
+def _setting(default: Any, about: str, low: float | None = None) -> Any:
+    """Declare a setting: its default, what it is, and the lowest value allowed (default 1)."""
+    return field(default=default, metadata={"about": about, "low": 1 if low is None else low})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one process. Durations, sizes and counts carry their unit in the name."""
+
+    redis_url: str = _setting(
+        "redis://127.0.0.1:6379/0", "The Redis to use; where it is not set, `make run` starts one"
+    )
+    host: str = _setting("127.0.0.1", "Address that the web tier listens on")
+    port: int = _setting(8000, "Port that the web tier listens on")
+    web_processes: int = _setting(0, "Web processes; 0: one per two cores, at least one", 0)
+    workers: int = _setting(0, "Worker processes that `make run` starts; 0: one per core", 0)
+    worker_threads: int = _setting(1, "Threads of a worker's session; one per core is fastest")
+    models_folder: Path = _setting(Path("models"), "Folder that holds a folder per model")
+    model: str = _setting("tags", "The model that `/predict` serves and that a worker loads")
+    media_folder: str = _setting("", "Folder that `image_path` may name files in; empty: off")
+    deadline_ms: int = _setting(5_000, "Deadline of a request that names none")
+    max_deadline_ms: int = _setting(30_000, "Longest deadline that a client may ask for")
+    lease_ms: int = _setting(3_000, "How long a worker holds a request without renewing")
+    heartbeat_ms: int = _setting(2_000, "How long a worker counts as alive after its last sign")
+    result_ttl_ms: int = _setting(60_000, "How long a result can be fetched")
+    max_attempts: int = _setting(3, "Workers that a request may take down before it gets a 500")
+    queue_max_items: int = _setting(1_024, "Items waiting in a model's queue before it is full")
+    queue_max_bytes: int = _setting(256 * MIB, "Bytes waiting in a model's queue before it is full")
+    max_batch: int = _setting(32, "Largest batch, in items, that a worker measures and runs")
+    max_body_bytes: int = _setting(16 * MIB, "Largest body of an HTTP request")
+    max_pixels: int = _setting(50_000_000, "Largest image, in pixels")
+    max_points: int = _setting(16, "Most points of one photo in one request")
+    body_timeout_s: int = _setting(20, "How long a client may take to send a body")
+    header_timeout_s: int = _setting(10, "How long a client may take to send the header")
+    decode_threads: int = _setting(2, "Photos that one web process decodes at the same time")
+    log_level: str = _setting("info", "Least level that is logged: debug, info, warning, error")
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the settings from `environ` (default: the process's). Raises `SettingError`."""
+        given = os.environ if environ is None else environ
+        values: dict[str, Any] = {}
+        for setting in fields(cls):
+            text = given.get(setting.name.upper(), "").strip()
+            if text:
+                values[setting.name] = _parse(setting.name, text, setting.default, setting.metadata)
+        settings = cls(**values)
+        if settings.deadline_ms > settings.max_deadline_ms:
+            raise SettingError("DEADLINE_MS is over MAX_DEADLINE_MS")
+        return settings
+
+    def process_counts(self) -> tuple[int, int]:
+        """Return how many web processes and workers to start on this machine."""
+        cores = len(os.sched_getaffinity(0))
+        return self.web_processes or max(1, cores // 2), self.workers or cores
+
+
+def _parse(name: str, text: str, default: Any, metadata: Mapping[str, Any]) -> Any:
+    if not isinstance(default, int):
+        return type(default)(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise SettingError(f"{name.upper()}={text!r} is not a whole number") from None
+    if number < metadata["low"]:
+        raise SettingError(f"{name.upper()}={number} is under {metadata['low']}")
+    return number

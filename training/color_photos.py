@@ -1,0 +1,78 @@
+"""Product photos → 9x9 patches with the meaning of the seller's base colour.
+
+Patches are cut by `shared.images`, as the web tier cuts them: at the centre point, and at points
+near it, which mostly still lie on the product.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.images import Crop, Pixels, Point, centre, cut, open_image
+from training.color_names import Meaning, seller_meaning
+
+_MAX_PIXELS = 50_000_000
+_AROUND = 15  # more points a photo, beside its centre
+_SPREAD = 7.0  # standard deviation of their distance in pixels, of photos 224 pixels wide
+_WHITE = 235  # a pixel with all three channels above this is nearly white
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Patches of n photos; `patches[:, 0]` are the ones at the centre point."""
+
+    patches: Pixels  # [n, 1 + _AROUND, 9, 9, 3], RGB 0-255
+    meanings: npt.NDArray[np.float32]  # [n, labels], rows sum to 1
+    words: tuple[str, ...]  # the seller's
+
+    @property
+    def plain(self) -> npt.NDArray[np.bool_]:
+        """Which photos' words mean one label only: the others are no evidence in a figure."""
+        return np.asarray(self.meanings.max(axis=1) == 1)
+
+    def subset(self, chosen: npt.NDArray[np.bool_]) -> Photos:
+        """Return the photos where `chosen`, bool [n], is true."""
+        words = tuple(word for word, wanted in zip(self.words, chosen, strict=True) if wanted)
+        return Photos(self.patches[chosen], self.meanings[chosen], words)
+
+
+def read_photos(data: Path, crop: Crop, labels: tuple[str, ...]) -> Photos:
+    """Read `fashion/` and `fashion.csv` below `data`.
+
+    Left out: photos without a colour ("NA"), and photos whose centre patch is nearly white
+    though white is not their colour: the centre lies beside the product there.
+    """
+    random = np.random.default_rng(0)
+    patches, meanings, words = [], [], []
+    with (data / "fashion.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        meaning = seller_meaning(row["base_colour"])
+        if meaning is None:
+            continue
+        image = open_image((data / "fashion" / row["file"]).read_bytes(), _MAX_PIXELS)
+        middle = centre(image)
+        steps = random.normal(0, _SPREAD * image.width / 224, (_AROUND, 2))
+        points = [middle, *(Point(middle.x + x, middle.y + y) for x, y in steps)]
+        cuts = np.stack([cut(image, point, crop) for point in points])
+        if is_nearly_white(cuts[0]) and "white" not in meaning:
+            continue
+        patches.append(cuts)
+        meanings.append(as_row(meaning, labels))
+        words.append(row["base_colour"])
+    return Photos(np.stack(patches), np.stack(meanings), tuple(words))
+
+
+def is_nearly_white(patch: Pixels) -> bool:
+    """Whether four fifths of the pixels of a patch [9, 9, 3] are nearly white."""
+    return bool((patch.min(axis=-1) > _WHITE).mean() > 0.8)
+
+
+def as_row(meaning: Meaning, labels: tuple[str, ...]) -> npt.NDArray[np.float32]:
+    """Return the shares of a meaning in the order of the labels, float32 [labels]."""
+    return np.array([meaning.get(label, 0.0) for label in labels], np.float32)

@@ -1,0 +1,134 @@
+"""Trains the colour network on photos, survey answers and made patches together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from shared.images import Pixels
+from training.color_network import Weights, initial_weights, logits
+from training.color_patches import MADE, make_patches
+from training.color_photos import Photos
+from training.color_survey import Survey
+
+Floats = npt.NDArray[np.float32]
+
+UNITS = 48
+STEPS = 1200
+_RATE = 3e-3
+_DECAY = 0.02
+_DROPOUT = 0.3
+_AVERAGE = 0.998  # of the weights over the last steps
+_BALANCE = 0.5  # 0: a colour counts as often as it occurs, 1: all colours count the same
+_PHOTOS, _FLAT, _MADE = 224, 112, 48  # patches in a step
+_FLAT_LOSS, _MADE_LOSS = 0.5, 0.1  # beside the photos' loss of 1
+_CENTRE = 0.4  # of the photos' patches; the others are cut near the centre
+_MADE_POOL = 1500  # patches of each made label
+
+
+@dataclass(frozen=True)
+class Made:
+    """Patches made for labels that single pixels cannot show."""
+
+    patches: Pixels  # [n, 9, 9, 3]
+    meanings: Floats  # [n, labels]
+
+
+def make_pool(labels: tuple[str, ...], seed: int, count: int = _MADE_POOL) -> Made:
+    """Make `count` patches of every label out of `MADE`."""
+    random = np.random.default_rng(seed)
+    patches = np.concatenate([make_patches(label, count, random) for label in MADE])
+    meanings = np.eye(len(labels), dtype=np.float32)[[labels.index(label) for label in MADE]]
+    return Made(patches, np.repeat(meanings, count, axis=0))
+
+
+def train(photos: Photos, survey: Survey, made: Made, seed: int, steps: int = STEPS) -> Weights:
+    """Return the averaged weights after `steps` steps of AdamW."""
+    random = np.random.default_rng(seed)
+    tf.random.set_seed(seed)
+    start = initial_weights(UNITS, photos.meanings.shape[1], seed)
+    variables = {name: tf.Variable(value) for name, value in start.items()}
+    averages = {name: tf.Variable(value) for name, value in start.items()}
+    rate = tf.keras.optimizers.schedules.CosineDecay(_RATE / 20, steps, 0.01, warmup_target=_RATE,
+                                                     warmup_steps=steps // 20)
+    optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=_DECAY, global_clipnorm=1.0)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    optimizer.build(list(variables.values()))
+
+    @tf.function(jit_compile=True)
+    def step(image: tf.Tensor, target: tf.Tensor, weight: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            scores = logits(image, variables, _DROPOUT)
+            losses = tf.nn.softmax_cross_entropy_with_logits(target, scores)
+            loss = tf.reduce_sum(weight * losses)
+        gradients = tape.gradient(loss, list(variables.values()))
+        optimizer.apply_gradients(zip(gradients, variables.values(), strict=True))
+        for name, average in averages.items():
+            average.assign(keep * average + (1 - keep) * variables[name])
+        return loss
+
+    draw = _Draw(photos, survey, made, random)
+    for number in range(steps):
+        keep = min(_AVERAGE, number / (number + 10))
+        step(*draw(), tf.constant(keep, tf.float32))
+    return {name: average.numpy() for name, average in averages.items()}
+
+
+class _Draw:
+    """Draws the patches of one step."""
+
+    def __init__(
+        self, photos: Photos, survey: Survey, made: Made, random: np.random.Generator
+    ) -> None:
+        self._photos, self._survey, self._made, self._random = photos, survey, made, random
+        often = photos.meanings.sum(axis=0)
+        weights = photos.meanings @ np.maximum(often, 1) ** -_BALANCE
+        self._weights = (weights / weights.mean()).astype(np.float32)
+        # Half by how many answered, half every bin alike: both kinds of colours are asked about.
+        share = survey.answers / survey.answers.sum()
+        self._bins = 0.5 * share + 0.5 / len(share)
+
+    def __call__(self) -> tuple[Floats, Floats, Floats]:
+        """Return patches [n, 9, 9, 3] in 0-1, meanings [n, labels] and weights [n]."""
+        random = self._random
+        photos = random.integers(len(self._photos.patches), size=_PHOTOS)
+        near = random.integers(1, self._photos.patches.shape[1], size=_PHOTOS)
+        near[random.random(_PHOTOS) < _CENTRE] = 0
+        bins = random.choice(len(self._bins), size=_FLAT, p=self._bins)
+        flat = self._survey.colours(bins, random)
+        made = random.integers(len(self._made.patches), size=_MADE)
+        image = np.concatenate(
+            [
+                self._jitter(self._photos.patches[photos, near]),
+                np.broadcast_to(flat[:, None, None], (_FLAT, 9, 9, 3)),
+                self._jitter(self._made.patches[made]),
+            ]
+        )
+        target = np.concatenate(
+            [
+                self._photos.meanings[photos],
+                self._survey.meanings[bins],
+                self._made.meanings[made],
+            ]
+        )
+        weight = np.concatenate(
+            [
+                self._weights[photos] / _PHOTOS,
+                np.full(_FLAT, _FLAT_LOSS / _FLAT, np.float32),
+                np.full(_MADE, _MADE_LOSS / _MADE, np.float32),
+            ]
+        )
+        return image.astype(np.float32), target.astype(np.float32), weight.astype(np.float32)
+
+    def _jitter(self, patches: Pixels) -> Floats:
+        """Turn and mirror; change brightness by some 5 %, white balance by 2 %."""
+        random = self._random
+        turned = np.rot90(patches, random.integers(4), axes=(1, 2))
+        if random.random() < 0.5:
+            turned = turned[:, :, ::-1]
+        gains = random.normal(1, 0.05, (len(patches), 1, 1, 1))
+        balance = random.normal(1, 0.02, (len(patches), 1, 1, 3))
+        return np.clip(turned / 255.0 * gains * balance, 0, 1).astype(np.float32)

@@ -1,0 +1,1 @@
+"""The web tier's wing: HTTP in, crops to the queue, results out."""

@@ -1,0 +1,1 @@
+"""One file per protocol; each makes a blueprint from its collaborators."""

@@ -1,0 +1,85 @@
+"""Our own protocol: `/predict`, `/predict/<model>` and `/results/<id>`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from flask import Blueprint, Response, abort, g, jsonify, request
+
+from shared.logs import fields
+from shared.manifest import Model
+from shared.settings import Settings
+from web import metrics
+from web.answers import to_answer, to_context
+from web.decoding import Decoder
+from web.dispatch import Dispatcher
+from web.uploads import read_upload
+
+_log = logging.getLogger(__name__)
+
+
+def blueprint(
+    settings: Settings,
+    models: Mapping[str, Model],
+    dispatchers: Mapping[str, Dispatcher],
+    decoder: Decoder,
+) -> Blueprint:
+    """Return the routes."""
+    routes = Blueprint("predict", __name__)
+
+    @routes.post("/predict", defaults={"name": settings.model})
+    @routes.post("/predict/<name>")
+    def predict(name: str) -> Response:
+        if name not in models:
+            abort(404, f"there is no model {name!r}")
+        g.model = name
+        model, dispatcher = models[name], dispatchers[name]
+        upload = read_upload(request, settings)
+        started = time.perf_counter()
+        points, tensors = decoder.prepare(model, upload.image, upload.points)
+        now = time.perf_counter()
+        context = to_context(points, upload.many, (now - started) * 1000)
+        left_ms = max(1, upload.timeout_ms - int((now - g.started) * 1000))
+        if "respond-async" in request.headers.get("Prefer", ""):
+            dispatcher.enqueue(g.request_id, tensors, context, upload.top_k, left_ms)
+            return _accepted(g.request_id)
+        result = dispatcher.predict(g.request_id, tensors, context, upload.top_k, left_ms)
+        answer = to_answer(name, result, (time.perf_counter() - g.started) * 1000)
+        metrics.count_answer(name, answer)
+        _log.info(
+            "prediction",
+            extra=fields(
+                request_id=g.request_id,
+                model=name,
+                version=result.version,
+                points=len(points),
+                batch_size=result.batch_size,
+                timing_ms=answer["timing_ms"],
+            ),
+        )
+        return jsonify(answer)
+
+    @routes.get("/results/<request_id>")
+    def results(request_id: str) -> Response:
+        for name, dispatcher in dispatchers.items():
+            try:
+                result = dispatcher.result(request_id)
+            except KeyError:
+                continue
+            return _accepted(request_id) if result is None else jsonify(to_answer(name, result))
+        abort(404, "there is no such result, or it is no longer kept")
+
+    return routes
+
+
+def _accepted(request_id: str) -> Response:
+    """Return the 202 of a request that is not answered yet."""
+    where = f"/results/{request_id}"
+    response = jsonify({"request_id": request_id, "success": True, "result": where})
+    response.status_code = 202
+    response.headers["Location"] = where
+    response.headers["Preference-Applied"] = "respond-async"
+    response.headers["Retry-After"] = "1"
+    return response

@@ -1,0 +1,49 @@
+"""The Flask application, put together from its collaborators."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+
+from flask import Flask, Response, g
+
+from shared.manifest import Model
+from shared.queue import Queue
+from shared.settings import Settings
+from web import errors, metrics
+from web.api import health, page, predict
+from web.decoding import Decoder
+from web.dispatch import Dispatcher
+
+
+def create_app(
+    settings: Settings,
+    models: Mapping[str, Model],
+    queues: Mapping[str, Queue],
+    dispatchers: Mapping[str, Dispatcher],
+    decoder: Decoder,
+) -> Flask:
+    """Return the application; `queues` are for looking, `dispatchers` for predicting."""
+    app = Flask(__name__)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    app.config["MAX_FORM_PARTS"] = 16
+    app.register_blueprint(predict.blueprint(settings, models, dispatchers, decoder))
+    app.register_blueprint(health.blueprint(settings.model, models, queues))
+    app.register_blueprint(page.blueprint())
+    errors.install(app)
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+        g.request_id = uuid.uuid4().hex
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["X-Request-Id"] = g.request_id
+        if "model" in g:
+            metrics.REQUESTS.labels(g.model, str(response.status_code)).inc()
+        return response
+
+    return app

@@ -1,0 +1,241 @@
+"""Dispatch: enqueue a request, wait for its result. The only way to wait in the web tier.
+
+A process has one dispatcher per model, and that has three greenlets which alone talk to Redis:
+one sends requests, one receives results, one sweeps up after what went wrong. The greenlets of
+HTTP requests wait for an event in memory, so however many wait, and however they end, they hold
+no connection and leave no half-read reply behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import gevent
+from gevent.event import AsyncResult
+from gevent.queue import Queue as Outbox
+from redis.exceptions import RedisError
+
+from shared.logs import fields
+from shared.messages import MessageError, Request, Result, Tensor
+from shared.queue import Enqueued, Queue
+
+_log = logging.getLogger(__name__)
+
+_SEND_AT_ONCE = 32
+_SWEEP_S = 0.5
+
+
+class QueueFullError(Exception):
+    """The queue takes no more; `retry_after_ms` comes from the measured drain rate."""
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__("the queue is full")
+        self.retry_after_ms = retry_after_ms
+
+
+class NoWorkerError(Exception):
+    """No live worker serves the model."""
+
+
+class StoreAwayError(Exception):
+    """Redis could not be reached before the deadline."""
+
+
+class DeadlineError(Exception):
+    """No result by the deadline; one that comes later is kept under `request_id`."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("no result by the deadline")
+        self.request_id = request_id
+
+
+class InferenceError(Exception):
+    """The request itself brought the engine down, or workers with it."""
+
+
+class Ticket:
+    """One request in this process's memory until its result is here or its deadline passed."""
+
+    def __init__(self, request: Request) -> None:
+        self.id = request.id
+        self.deadline = time.monotonic() + request.timeout_ms / 1000
+        self._request = request
+        self.accepted: AsyncResult[bool] = AsyncResult()
+        self.result: AsyncResult[Result] = AsyncResult()
+        self.accepted_at = float("inf")
+
+    def left_s(self) -> float:
+        """Return what is left until the deadline, in seconds; negative when it passed."""
+        return self.deadline - time.monotonic()
+
+    def encode(self) -> bytes:
+        """Return the request's bytes, with what is left of its budget now."""
+        left_ms = max(1, int(self.left_s() * 1000))
+        return replace(self._request, timeout_ms=left_ms).encode()
+
+    def refuse(self, error: Exception) -> None:
+        """Let whoever waits have `error`."""
+        self.accepted.set_exception(error)
+        self.result.set_exception(error)
+
+
+class Dispatcher:
+    """Sends requests of one model to its queue and hands each its own result."""
+
+    def __init__(self, sending: Queue, receiving: Queue, receive_s: float) -> None:
+        """Take two queues on clients of their own: `receiving` may block for `receive_s`."""
+        self._sending = sending
+        self._receiving = receiving
+        self._receive_s = receive_s
+        self._mailbox = secrets.token_hex(16)
+        self._outbox: Outbox[Ticket] = Outbox()
+        self._waiting: dict[str, Ticket] = {}
+
+    def start(self) -> None:
+        """Start the three greenlets."""
+        for loop in (self._send_loop, self._receive_loop, self._sweep_loop):
+            gevent.spawn(self._forever, loop)
+
+    def predict(
+        self, request_id: str, tensors: Sequence[Tensor], context: bytes, top_k: int, timeout_ms: int
+    ) -> Result:
+        """Enqueue and wait for the result, for `timeout_ms` at most.
+
+        Raises `QueueFullError`, `NoWorkerError`, `StoreAwayError`, `DeadlineError` or
+        `InferenceError`.
+        """
+        request = Request(request_id, tensors, timeout_ms, top_k, self._mailbox, context)
+        ticket = self._submit(request)
+        try:
+            result = ticket.result.get(timeout=max(0.0, ticket.left_s()))
+        except gevent.Timeout:
+            raise self._too_late(ticket) from None
+        finally:
+            self._waiting.pop(ticket.id, None)
+        return _checked(result)
+
+    def enqueue(
+        self, request_id: str, tensors: Sequence[Tensor], context: bytes, top_k: int, timeout_ms: int
+    ) -> None:
+        """Enqueue without waiting for the result; it is fetched by `result`.
+
+        Raises `QueueFullError`, `NoWorkerError` or `StoreAwayError`.
+        """
+        ticket = self._submit(Request(request_id, tensors, timeout_ms, top_k, "", context))
+        try:
+            ticket.accepted.get(timeout=max(0.0, ticket.left_s()))
+        except gevent.Timeout:
+            raise StoreAwayError from None
+        finally:
+            self._waiting.pop(ticket.id, None)
+
+    def result(self, request_id: str) -> Result | None:
+        """Return a result that is kept, or None while the request is pending.
+
+        Raises `KeyError` where neither is known, `StoreAwayError`, `DeadlineError` where it
+        expired before it ran, or `InferenceError`.
+        """
+        try:
+            (fate,) = self._sending.fates([request_id])
+        except RedisError as error:
+            raise StoreAwayError from error
+        if fate.result is not None:
+            return _checked(Result.decode(fate.result))
+        if not fate.pending:
+            raise KeyError(request_id)
+        return None
+
+    def _submit(self, request: Request) -> Ticket:
+        ticket = Ticket(request)
+        self._waiting[ticket.id] = ticket
+        self._outbox.put(ticket)
+        return ticket
+
+    def _too_late(self, ticket: Ticket) -> Exception:
+        return DeadlineError(ticket.id) if ticket.accepted.ready() else StoreAwayError()
+
+    # --- the greenlets
+
+    def _forever(self, loop: Callable[[], None]) -> None:
+        while True:
+            try:
+                loop()
+            except RedisError as error:
+                _log.warning("redis is away", extra=fields(error=repr(error)))
+            except Exception:  # the process's only waiter must not end
+                _log.exception("dispatch failed")
+            gevent.sleep(0.05)
+
+    def _send_loop(self) -> None:
+        while True:
+            tickets = [self._outbox.get()]
+            while len(tickets) < _SEND_AT_ONCE and not self._outbox.empty():
+                tickets.append(self._outbox.get())
+            tickets = [ticket for ticket in tickets if self._is_wanted(ticket)]
+            if not tickets:
+                continue
+            try:
+                replies = self._sending.enqueue([ticket.encode() for ticket in tickets])
+            except RedisError:
+                for ticket in tickets:  # sent or not: an id is enqueued once
+                    self._outbox.put(ticket)
+                raise
+            for ticket, reply in zip(tickets, replies, strict=True):
+                _settle(ticket, reply)
+
+    def _is_wanted(self, ticket: Ticket) -> bool:
+        return ticket.id in self._waiting and ticket.left_s() > 0
+
+    def _receive_loop(self) -> None:
+        while True:
+            for payload in self._receiving.receive(self._mailbox, self._receive_s):
+                self._deliver(payload)
+
+    def _sweep_loop(self) -> None:
+        """Find results whose message was lost, and send again what Redis has lost."""
+        while True:
+            gevent.sleep(_SWEEP_S)
+            since = time.monotonic() - _SWEEP_S
+            old = [ticket for ticket in self._waiting.values() if ticket.accepted_at < since]
+            if not old:
+                continue
+            fates = self._sending.fates([ticket.id for ticket in old])
+            for ticket, fate in zip(old, fates, strict=True):
+                if fate.result is not None:
+                    self._deliver(fate.result)
+                elif not fate.pending:
+                    _log.warning("request sent again", extra=fields(request_id=ticket.id))
+                    ticket.accepted_at = float("inf")
+                    self._outbox.put(ticket)
+
+    def _deliver(self, payload: bytes) -> None:
+        try:
+            result = Result.decode(payload)
+        except MessageError as error:
+            _log.error("result cannot be read", extra=fields(error=str(error)))
+            return
+        ticket = self._waiting.pop(result.id, None)
+        if ticket is not None:
+            ticket.result.set(result)
+
+
+def _settle(ticket: Ticket, reply: Enqueued) -> None:
+    if reply.status == "full":
+        ticket.refuse(QueueFullError(reply.retry_after_ms))
+    elif reply.status == "no_worker":
+        ticket.refuse(NoWorkerError())
+    else:
+        ticket.accepted_at = time.monotonic()
+        ticket.accepted.set(True)
+
+
+def _checked(result: Result) -> Result:
+    if result.error == "expired":
+        raise DeadlineError(result.id)
+    if result.error:
+        raise InferenceError(result.error)
+    return result

@@ -1,0 +1,107 @@
+"""The only table from exception to HTTP: every failure becomes problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+
+from flask import Flask, Response, g, json
+from werkzeug.exceptions import HTTPException
+
+from shared import images
+from shared.logs import fields
+from web import dispatch, uploads
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: its HTTP status, the end of its `type`, and its title."""
+
+    status: int
+    name: str
+    title: str
+
+
+KINDS: dict[type[Exception], Kind] = {
+    uploads.MalformedBodyError: Kind(400, "malformed-body", "The body cannot be read"),
+    uploads.SlowBodyError: Kind(408, "slow-body", "The body came too slowly"),
+    uploads.ParameterError: Kind(422, "bad-parameter", "A parameter is wrong"),
+    uploads.NoSuchImageError: Kind(404, "no-such-image", "No such image in the media folder"),
+    images.UnsupportedFormatError: Kind(415, "unsupported-image", "Not an image of a known format"),
+    images.ImageTooLargeError: Kind(413, "image-too-large", "The image has too many pixels"),
+    images.UndecodableImageError: Kind(422, "undecodable-image", "The image cannot be decoded"),
+    images.PointOutsideError: Kind(422, "point-outside", "The point is outside the image"),
+    dispatch.QueueFullError: Kind(503, "queue-full", "The queue is full"),
+    dispatch.NoWorkerError: Kind(503, "no-worker", "No worker is ready"),
+    dispatch.StoreAwayError: Kind(503, "store-away", "The queue cannot be reached"),
+    dispatch.DeadlineError: Kind(504, "deadline", "No answer by the deadline"),
+    dispatch.InferenceError: Kind(500, "inference-failed", "The image could not be classified"),
+}
+_UNKNOWN = Kind(500, "internal", "Something went wrong here")
+
+# A worker is warm a few seconds after it starts; Redis likewise.
+_RETRY_AFTER_S = 5
+
+
+def install(app: Flask) -> None:
+    """Let `app` answer every exception by the table."""
+    app.register_error_handler(Exception, to_response)
+
+
+def to_response(error: Exception) -> Response:
+    """Return the problem+json that stands for `error`."""
+    kind = _kind(error)
+    problem = {
+        "type": f"urn:batchpoint:problem:{kind.name}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": _detail(error, kind),
+        "request_id": g.request_id,
+        "success": False,
+    }
+    response = Response(status=kind.status, mimetype="application/problem+json")
+    if kind.status == 503:
+        response.headers["Retry-After"] = str(_retry_after_s(error))
+    if isinstance(error, dispatch.DeadlineError):
+        problem["result"] = response.headers["Location"] = f"/results/{error.request_id}"
+    if isinstance(error, uploads.SlowBodyError):
+        response.headers["Connection"] = "close"
+    if isinstance(error, HTTPException):
+        for name, value in error.get_headers():
+            if name not in ("Content-Type", "Content-Length"):
+                response.headers[name] = value
+    response.data = json.dumps(problem)
+    if kind is _UNKNOWN:
+        _log.exception("request failed", exc_info=error, extra=fields(request_id=g.request_id))
+    elif "model" in g:
+        _log.info(
+            "prediction refused",
+            extra=fields(
+                request_id=g.request_id, model=g.model, status=kind.status, problem=kind.name
+            ),
+        )
+    return response
+
+
+def _kind(error: Exception) -> Kind:
+    if isinstance(error, HTTPException):
+        name = error.name.lower().replace(" ", "-")
+        return Kind(error.code or 500, name, error.name)
+    return next((kind for cls, kind in KINDS.items() if isinstance(error, cls)), _UNKNOWN)
+
+
+def _detail(error: Exception, kind: Kind) -> str:
+    if kind is _UNKNOWN:
+        return "the request id finds the trace in the log"
+    if isinstance(error, HTTPException):
+        return error.description or error.name
+    return str(error) or kind.title
+
+
+def _retry_after_s(error: Exception) -> int:
+    if isinstance(error, dispatch.QueueFullError):
+        return min(max(math.ceil(error.retry_after_ms / 1000), 1), 60)
+    return _RETRY_AFTER_S

@@ -1,0 +1,82 @@
+"""What `/metrics` counts, in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from redis.exceptions import RedisError
+
+from shared.queue import Queue
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+
+REQUESTS = Counter(
+    "batchpoint_requests_total", "Predictions asked for, by how they ended", ["model", "status"]
+)
+REQUEST_SECONDS = Histogram(
+    "batchpoint_request_seconds", "From a request's header to its answer", ["model"],
+    buckets=_SECONDS,
+)
+STAGE_SECONDS = Histogram(
+    "batchpoint_stage_seconds",
+    "Parts of an answered request: decode, queue, batch_wait, inference",
+    ["model", "stage"],
+    buckets=_SECONDS,
+)
+BATCH_ITEMS = Histogram(
+    "batchpoint_batch_items", "Items in the batch that a request ran in", ["model"], buckets=_SIZES
+)
+
+
+def count_answer(model: str, answer: Mapping[str, Any]) -> None:
+    """Count an answered prediction."""
+    timing = dict(answer["timing_ms"])
+    REQUEST_SECONDS.labels(model).observe(timing.pop("total") / 1000)
+    for stage, took_ms in timing.items():
+        STAGE_SECONDS.labels(model, stage).observe(took_ms / 1000)
+    BATCH_ITEMS.labels(model).observe(answer["batch_size"])
+
+
+class _Queues(Collector):
+    """Gauges read from Redis at the moment of the scrape."""
+
+    def __init__(self, queues: Mapping[str, Queue]) -> None:
+        self._queues = queues
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        up = GaugeMetricFamily("batchpoint_store_up", "1 where Redis answers")
+        gauges = [
+            GaugeMetricFamily(f"batchpoint_{name}", about, labels=["model"])
+            for name, about in (
+                ("queue_items", "Items that wait"),
+                ("queue_bytes", "Bytes that wait"),
+                ("leased_requests", "Requests that workers hold"),
+                ("drain_items_per_second", "Measured drain rate"),
+                ("workers", "Live, warmed-up workers"),
+            )
+        ]
+        try:
+            for model, queue in self._queues.items():
+                census = queue.census()
+                values = (census.items, census.bytes, census.leased, census.drain_rate)
+                for gauge, value in zip(gauges, (*values, len(census.workers)), strict=True):
+                    gauge.add_metric([model], value)
+            up.add_metric([], 1)
+        except RedisError:
+            up.add_metric([], 0)
+        yield up
+        yield from gauges
+
+
+def exposition(queues: Mapping[str, Queue]) -> bytes:
+    """Return the metrics of all web processes and of the queues."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_Queues(queues))
+    return generate_latest(registry)

@@ -1,0 +1,172 @@
+"""An HTTP request → the image's bytes, the points on it, and how to answer."""
+
+from __future__ import annotations
+
+import binascii
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gevent
+from flask import Request
+
+from shared.images import Point
+from shared.settings import Settings
+
+_NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
+_FIELDS = ("x", "y", "points", "timeout_ms", "top_k")
+
+
+class MalformedBodyError(Exception):
+    """The body is broken, or lacks the image."""
+
+
+class SlowBodyError(Exception):
+    """The client took too long to send its body."""
+
+
+class ParameterError(Exception):
+    """A parameter is not what it must be; the message names it."""
+
+
+class NoSuchImageError(Exception):
+    """`image_path` names nothing inside the media folder, or there is none."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """What a client asks for."""
+
+    image: bytes
+    points: list[Point]  # empty: the centre
+    many: bool  # asked by `points`: the answer is a list, whatever its length
+    timeout_ms: int
+    top_k: int
+
+
+def read_upload(request: Request, settings: Settings) -> Upload:
+    """Read any of the three bodies: a form, JSON, or the image's own bytes.
+
+    Which of the two latter it is, its content tells, not its declared type. Raises the errors
+    above, and werkzeug's `RequestEntityTooLarge`.
+    """
+    try:
+        with gevent.Timeout(settings.body_timeout_s, SlowBodyError("no whole body in time")):
+            image, given = _read_body(request, settings)
+    except OSError as error:  # the client left in the middle
+        raise MalformedBodyError("the body ended early") from error
+    named = {name: given.get(name, request.args.get(name)) for name in _FIELDS}
+    if "X-Request-Timeout-Ms" in request.headers:
+        named["timeout_ms"] = request.headers["X-Request-Timeout-Ms"]
+    points, many = _points(named, settings.max_points)
+    timeout_ms = _whole(named, "timeout_ms", settings.deadline_ms, settings.max_deadline_ms)
+    top_k = _whole(named, "top_k", 5, 1000)
+    return Upload(image, points, many, timeout_ms, top_k)
+
+
+def _read_body(request: Request, settings: Settings) -> tuple[bytes, Mapping[str, Any]]:
+    if request.mimetype == "multipart/form-data":
+        file = request.files.get("image")
+        if file is None:
+            raise MalformedBodyError("the form has no file named 'image'")
+        return file.read(), request.form
+    body = request.get_data(cache=False)
+    if request.mimetype != "application/json" and not body.lstrip()[:1] == b"{":
+        return body, {}
+    fields = _parse_json(body)
+    if not isinstance(fields, dict):
+        raise MalformedBodyError("the JSON body is not an object")
+    return _named_image(fields, settings), fields
+
+
+def _named_image(fields: Mapping[str, Any], settings: Settings) -> bytes:
+    image, path = fields.get("image"), fields.get("image_path")
+    if isinstance(image, str) and path is None:
+        try:
+            return binascii.a2b_base64(image, strict_mode=True)
+        except ValueError as error:
+            raise MalformedBodyError("'image' is not base64") from error
+    if isinstance(path, str) and image is None:
+        return _media_file(path, settings)
+    raise MalformedBodyError("the JSON body has not one of 'image' and 'image_path', as text")
+
+
+def _media_file(path: str, settings: Settings) -> bytes:
+    if not settings.media_folder:
+        raise NoSuchImageError("this service reads no images by path")
+    try:
+        folder = Path(settings.media_folder).resolve(strict=True)
+        file = (folder / path).resolve(strict=True)
+        if file.is_relative_to(folder) and file.is_file():
+            if file.stat().st_size <= settings.max_body_bytes:
+                return file.read_bytes()
+            raise NoSuchImageError("the file is larger than a body may be")
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        pass
+    raise NoSuchImageError("no such file in the media folder")
+
+
+def _parse_json(text: bytes | str) -> Any:
+    """Parse strictly: no NaN, no key twice, no endless nesting, nothing after the end."""
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise MalformedBodyError(f"the JSON is broken: {error}") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a key is there twice")
+    return fields
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _points(named: Mapping[str, Any], most: int) -> tuple[list[Point], bool]:
+    x, y, points = named["x"], named["y"], named["points"]
+    if points is None:
+        if x is None and y is None:
+            return [], False
+        if x is None or y is None:
+            raise ParameterError("x and y go together")
+        return [Point(_number("x", x), _number("y", y))], False
+    if x is not None or y is not None:
+        raise ParameterError("either x and y, or points")
+    if isinstance(points, str):
+        try:
+            points = _parse_json(points)
+        except MalformedBodyError as error:
+            raise ParameterError(f"points: {error}") from error
+    if not isinstance(points, list) or not all(
+        isinstance(pair, list) and len(pair) == 2 for pair in points
+    ):
+        raise ParameterError("points is not [[x, y], ...]")
+    if not 1 <= len(points) <= most:
+        raise ParameterError(f"points has {len(points)} points, 1 to {most} are allowed")
+    return [Point(_number("points", a), _number("points", b)) for a, b in points], True
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a finite number, given as JSON's own or as decimal text."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) < 1e9:
+        return float(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return float(value)
+    raise ParameterError(f"{name} is not a number that can be a coordinate")
+
+
+def _whole(named: Mapping[str, Any], name: str, default: int, most: int) -> int:
+    value = named[name]
+    if value is None:
+        return default
+    number = _number(name, value)
+    if number != int(number) or not 1 <= number <= most:
+        raise ParameterError(f"{name} is not a whole number from 1 to {most}")
+    return int(number)

@@ -1,0 +1,1 @@
+"""The workers' wing: takes batches from the queue and runs them."""

@@ -1,0 +1,51 @@
+"""The first layer of all: a prediction from the command line, without web tier or Redis.
+
+    python -m worker.predict photo.jpg --point 120,80
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from shared.images import ImageError, Point, PointOutsideError
+from shared.manifest import ManifestError, read_model
+from shared.preparation import prepare
+from shared.settings import Settings
+from worker.engines import TOP, load_engine
+from worker.results import to_items
+
+
+def main() -> int:
+    """Print the answer for one photo as JSON; return the exit status."""
+    settings = Settings.from_environment()
+    parser = argparse.ArgumentParser(prog="python -m worker.predict", description=__doc__)
+    parser.add_argument("photo", type=Path)
+    parser.add_argument("--point", type=_point, help="x,y in pixels; left out, the centre")
+    parser.add_argument("--model", default=settings.model)
+    parser.add_argument("--top-k", type=int, default=TOP)
+    arguments = parser.parse_args()
+    points = [arguments.point] if arguments.point else []
+    try:
+        model = read_model(settings.models_folder / arguments.model)
+        data = arguments.photo.read_bytes()
+        (point,), tensors = prepare(model, data, points, settings.max_pixels)
+    except (ManifestError, OSError, ImageError, PointOutsideError) as error:
+        print(f"{arguments.photo}: {error}", file=sys.stderr)
+        return 1
+    answers = load_engine(model, settings.worker_threads).run(tensors, arguments.top_k)
+    (item,) = to_items(model, answers)
+    answer = {"model": model.name, "version": model.version, **item, "point": point._asdict()}
+    print(json.dumps(answer, indent=2))
+    return 0
+
+
+def _point(text: str) -> Point:
+    x, y = text.split(",")
+    return Point(float(x), float(y))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
