@@ -1,6 +1,6 @@
 """Start the web tier: `--processes N` web processes behind one port.
 
-    python run_web.py
+python run_web.py
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Start one worker, or with `--processes N` a parent that keeps N of them alive.
 
-    python run_worker.py
+python run_worker.py
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ def _work(settings: Settings, token: str) -> int:
     curve = measure(engine, model, settings.max_batch)
     warm = time.monotonic()
     about = {
+        "token": token,
         "model": model.name,
         "version": model.version,
         "engine": engine.name,
@@ -82,7 +83,7 @@ def _work(settings: Settings, token: str) -> int:
         "curve_ms": {str(size): round(took, 2) for size, took in curve.items()},
         "batch": best_size(curve),
     }
-    _log.info("model loaded", extra=fields(worker=token, **about))
+    _log.info("model loaded", extra=fields(**about))
 
     queue = Queue(connect(settings.redis_url), model.name, settings)
     worker = Worker(queue, engine, model, token, best_size(curve))
@@ -96,7 +97,7 @@ def _work(settings: Settings, token: str) -> int:
     upkeep.start()
     worker.run(stop)
     upkeep.stop()
-    _log.info("worker stopped", extra=fields(worker=token, items=worker.items_run))
+    _log.info("worker stopped", extra=fields(token=token, items=worker.items_run))
     return 0
 
 

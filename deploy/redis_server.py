@@ -39,9 +39,11 @@ def start(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     """
     socket = folder / "redis.sock"
     process = spawn(
-        [find_server(), "--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
-        + ["--save", "", "--appendonly", "no", "--dir", str(folder)]
-        + ["--logfile", str(folder / "redis.log")]
+        [
+            *(find_server(), "--port", "0", "--unixsocket", str(socket)),
+            *("--unixsocketperm", "700", "--save", "", "--appendonly", "no"),
+            *("--dir", str(folder), "--logfile", str(folder / "redis.log")),
+        ]
     )
     url = f"unix://{socket}"
     for _ in range(200):

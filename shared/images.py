@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import io
 import math
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 # By content, never by the declared type. Of an animation, the first frame is the image.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
+_STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM", re.DOTALL)
 
 # The limit on pixels is ours and an error (`open_image`); Pillow's own would only warn.
 Image.MAX_IMAGE_PIXELS = None
@@ -86,6 +88,11 @@ class Crop:
         return start, start + taken
 
 
+def looks_like_image(data: bytes | memoryview) -> bool:
+    """Return whether `data` begins as one of `FORMATS` does."""
+    return _STARTS.match(data) is not None
+
+
 def open_image(data: bytes | memoryview, max_pixels: int) -> Image.Image:
     """Decode `data` into an upright RGB image (EXIF orientation applied, alpha over white).
 
@@ -95,7 +102,9 @@ def open_image(data: bytes | memoryview, max_pixels: int) -> Image.Image:
         raise UndecodableImageError("the image is empty")
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
+        if looks_like_image(data):  # Pillow does not tell a broken header from a foreign format
+            raise UndecodableImageError("the image's header is broken") from error
         raise UnsupportedFormatError(f"the image is none of {', '.join(FORMATS)}") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on a broken header
         raise UndecodableImageError("the image's header is broken") from error

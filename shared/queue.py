@@ -94,7 +94,7 @@ class Queue:
         if not first:
             return []
         more = self._client.lpop(key, most) or []
-        return [first[1], *cast("list[bytes]", more)]
+        return cast("list[bytes]", [first[1], *more])
 
     def result(self, request_id: str) -> bytes | None:
         """Return a result that is kept, or None."""
@@ -146,9 +146,7 @@ class Queue:
         arguments: list[Any] = []
         for request, result in answers:
             arguments += [request.id, request.mailbox, request.items, result.encode()]
-        return int(
-            self._run("ack", self._prefix, token, self._settings.result_ttl_ms, *arguments)
-        )
+        return int(self._run("ack", self._prefix, token, self._settings.result_ttl_ms, *arguments))
 
     def reap(self, dead: str = "") -> int:
         """Return requests of ended leases, and of the worker `dead`, to the queue."""

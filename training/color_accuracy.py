@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from shared.manifest import read_model
 from training.color_folds import FOLDS, Held, cross_validate
-from training.colors import MODEL
+from training.colors import CROP, read_labels
 
 matplotlib.use("Agg")
 
@@ -29,9 +28,8 @@ def report(data: Path, docs: Path) -> str:
     `data` is the folder of `../shared/data/README.md`. Takes minutes where the code or the data
     changed since the last call, else seconds.
     """
-    (classifier,) = (entry for entry in read_model(MODEL).classifiers if entry.name == "colors")
-    labels = classifier.labels
-    held = cross_validate(data, classifier.crop, labels)
+    labels = read_labels()
+    held = cross_validate(data, CROP, labels)
     plain = held.photos.plain
     truth = held.photos.meanings[plain].argmax(axis=1)
     probabilities = held.photo_probabilities[plain]
@@ -53,8 +51,9 @@ def report(data: Path, docs: Path) -> str:
 
 
 def _method(held: Held) -> str:
-    split = sorted({word for word, sure in zip(held.photos.words, held.photos.plain, strict=True)
-                    if not sure})
+    split = sorted(
+        {word for word, sure in zip(held.photos.words, held.photos.plain, strict=True) if not sure}
+    )
     return (
         f"Cross-validated: {FOLDS} networks, each trained as the committed one is but without a "
         f"fifth of the product photos and a fifth of the survey's HSV bins, and asked for those. "
@@ -83,22 +82,25 @@ def calibration_error(truth: Truth, probabilities: Floats) -> float:
 def _photo_table(truth: Truth, probabilities: Floats, labels: Labels) -> list[str]:
     first, five = hits(truth, probabilities, 1), hits(truth, probabilities, 5)
     seen = np.unique(truth)
-    recalls = {place: (first[truth == place].mean(), five[truth == place].mean()) for place in seen}
+    recalls = np.array(
+        [(first[truth == place].mean(), five[truth == place].mean()) for place in seen]
+    )
+    means = recalls.mean(axis=0)
     unseen = [label for place, label in enumerate(labels) if place not in seen]
     return [
         f"| {len(truth)} product photos | |",
         "| --- | --- |",
         f"| top-1 | {first.mean():.3f} |",
         f"| top-5 | {five.mean():.3f} |",
-        f"| mean recall@1 over {len(seen)} colours | {np.mean([r[0] for r in recalls.values()]):.3f} |",
-        f"| mean recall@5 over {len(seen)} colours | {np.mean([r[1] for r in recalls.values()]):.3f} |",
+        f"| mean recall@1 over {len(seen)} colours | {means[0]:.3f} |",
+        f"| mean recall@5 over {len(seen)} colours | {means[1]:.3f} |",
         f"| calibration error (ECE) | {calibration_error(truth, probabilities):.3f} |",
         "",
         "| colour | photos | recall@1 | recall@5 |",
         "| --- | --- | --- | --- |",
         *(
             f"| {labels[place]} | {np.sum(truth == place)} | {one:.2f} | {top:.2f} |"
-            for place, (one, top) in recalls.items()
+            for place, (one, top) in zip(seen, recalls, strict=True)
         ),
         "",
         f"No product photo, so no evidence beyond patches made for them: {', '.join(unseen)}.",
@@ -117,8 +119,9 @@ def _flat_table(held: Held, labels: Labels) -> list[str]:
         f"| every bin alike | {right.mean():.3f} |",
         f"| by the number of answers | {np.average(right, weights=answers):.3f} |",
         *(
-            f"| {labels[place]} ({np.sum(truth == place)} bins) | {right[truth == place].mean():.2f} |"
+            f"| {labels[place]} ({chosen.sum()} bins) | {right[chosen].mean():.2f} |"
             for place in np.unique(truth)
+            if (chosen := truth == place).any()
         ),
     ]
 
@@ -137,6 +140,13 @@ def _draw_confusion(truth: Truth, probabilities: Floats, labels: Labels, path: P
     axes.set_ylabel("the seller's colour")
     for row, column in zip(*np.nonzero(table >= 0.05), strict=True):
         colour = "white" if table[row, column] > 0.5 else "black"
-        axes.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center",
-                  color=colour, fontsize=7)
+        axes.text(
+            column,
+            row,
+            f"{table[row, column]:.2f}",
+            ha="center",
+            va="center",
+            color=colour,
+            fontsize=7,
+        )
     figure.savefig(path, dpi=110)

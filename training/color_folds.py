@@ -22,7 +22,9 @@ from training.color_training import make_pool, train
 
 FOLDS = 5
 _SEED = 7
-_CACHE = Path("var/color_folds.npz")  # five trainings take minutes; made anew when they would differ
+_CACHE = Path(
+    "var/color_folds.npz"
+)  # five trainings take minutes; made anew when they would differ
 
 Floats = npt.NDArray[np.float32]
 

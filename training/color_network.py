@@ -18,9 +18,14 @@ import tensorflow as tf
 
 SIDE = 9
 _CHANNELS = 6  # what a pixel is told by, see `_features`
+_EMBEDDED = 16  # what the network makes of them
 _TO_XYZ = np.array(
-    [[0.4124564, 0.2126729, 0.0193339], [0.3575761, 0.7151522, 0.1191920],
-     [0.1804375, 0.0721750, 0.9503041]], np.float32,
+    [
+        [0.4124564, 0.2126729, 0.0193339],
+        [0.3575761, 0.7151522, 0.1191920],
+        [0.1804375, 0.0721750, 0.9503041],
+    ],
+    np.float32,
 ) / np.array([0.95047, 1.0, 1.08883], np.float32)  # sRGB, D65
 
 Weights = dict[str, npt.NDArray[np.float32]]
@@ -39,15 +44,18 @@ def initial_weights(units: int, labels: int, seed: int) -> Weights:
         q, _ = np.linalg.qr(random.normal(size=(units, units)))
         return q.astype(np.float32)
 
-    step = SIDE * _CHANNELS
     return {
-        "scan": np.hstack([glorot(step, units) for _ in range(3)]),
+        "pixel": glorot(_CHANNELS, 2 * _EMBEDDED),
+        "pixel_bias": np.zeros(2 * _EMBEDDED, np.float32),
+        "embed": glorot(2 * _EMBEDDED, _EMBEDDED),
+        "embed_bias": np.zeros(_EMBEDDED, np.float32),
+        "scan": np.hstack([glorot(SIDE * _EMBEDDED, units) for _ in range(3)]),
         "scan_bias": np.zeros(3 * units, np.float32),
-        "order": np.hstack([glorot(step, units) for _ in range(3)]),
+        "order": np.hstack([glorot(SIDE * _CHANNELS, units) for _ in range(3)]),
         "order_bias": np.zeros(3 * units, np.float32),
         "recur_gates": np.hstack([orthogonal(), orthogonal()]),
         "recur_state": orthogonal(),
-        "hidden": glorot(3 * units, units),
+        "hidden": glorot(3 * units + 3 * _EMBEDDED, units),
         "hidden_bias": np.zeros(units, np.float32),
         "out": glorot(units, labels),
         "out_bias": np.zeros(labels, np.float32),
@@ -58,15 +66,19 @@ def logits(image: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0) -
     """Return float32 [n, labels] for patches [n, 9, 9, 3], RGB 0-1."""
     units = int(weights["recur_state"].shape[0])
     pixels = _features(image)
-    columns = tf.transpose(pixels, [0, 2, 1, 3])
-    scans = tf.stack([pixels, pixels[:, ::-1], columns, columns[:, ::-1]], axis=1)
-    scans = tf.reshape(scans, [-1, SIDE * _CHANNELS])
+    embedded = tf.reshape(pixels, [-1, _CHANNELS])
+    embedded = tf.nn.relu(tf.matmul(embedded, weights["pixel"]) + weights["pixel_bias"])
+    embedded = tf.tanh(tf.matmul(embedded, weights["embed"]) + weights["embed_bias"])
+    embedded = tf.reshape(embedded, [-1, SIDE, SIDE, _EMBEDDED])
+    columns = tf.transpose(embedded, [0, 2, 1, 3])
+    scans = tf.stack([embedded, columns], axis=1)
+    scans = tf.reshape(scans, [-1, SIDE * _EMBEDDED])
     order = tf.reshape(_dark_to_light(pixels), [-1, SIDE * _CHANNELS])
     read = tf.concat(
         [
             tf.reshape(
                 tf.matmul(scans, weights["scan"]) + weights["scan_bias"],
-                [-1, 4, SIDE, 3 * units],
+                [-1, 2, SIDE, 3 * units],
             ),
             tf.reshape(
                 tf.matmul(order, weights["order"]) + weights["order_bias"],
@@ -83,12 +95,13 @@ def logits(image: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0) -
         keep, reset = gates[:, :units], gates[:, units:]
         fresh = tf.tanh(now[:, 2 * units :] + tf.matmul(reset * state, weights["recur_state"]))
         state = keep * state + (1 - keep) * fresh
-    states = tf.reshape(state, [-1, 5, units])
+    states = tf.reshape(state, [-1, 3, units])
     found = tf.concat(
         [
-            tf.reduce_mean(states[:, :4], axis=1),
-            tf.reduce_max(states[:, :4], axis=1),
-            states[:, 4],
+            tf.reduce_mean(states[:, :2], axis=1),
+            tf.reduce_max(states[:, :2], axis=1),
+            states[:, 2],
+            _summary(embedded),
         ],
         axis=1,
     )
@@ -103,9 +116,7 @@ def logits(image: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0) -
 def _features(image: Tensor) -> Tensor:
     """Return CIE Lab, the chroma and the direction of the hue, each about -1 to 1."""
     image = tf.clip_by_value(image, 0.0, 1.0)
-    linear = tf.where(
-        image > 0.04045, tf.pow((image + 0.055) / 1.055, 2.4), image / 12.92
-    )
+    linear = tf.where(image > 0.04045, tf.pow((image + 0.055) / 1.055, 2.4), image / 12.92)
     xyz = tf.reshape(tf.matmul(tf.reshape(linear, [-1, 3]), _TO_XYZ), [-1, SIDE, SIDE, 3])
     root = tf.where(
         xyz > 0.008856, tf.pow(tf.maximum(xyz, 0.008856), 1 / 3), 7.787 * xyz + 16 / 116
@@ -120,10 +131,19 @@ def _features(image: Tensor) -> Tensor:
 
 
 def _dark_to_light(pixels: Tensor) -> Tensor:
-    """Return the pixels [n, 9, 9, channels] ordered by lightness, [n, 81, channels]."""
-    flat = tf.reshape(pixels, [-1, SIDE * SIDE, _CHANNELS])
-    places = tf.math.top_k(-flat[..., 0], k=SIDE * SIDE, sorted=True).indices
-    return tf.gather(flat, places, batch_dims=1)
+    flat = tf.transpose(tf.reshape(pixels, [-1, SIDE * SIDE, _CHANNELS]), [0, 2, 1])
+    ordered = tf.math.top_k(flat, k=SIDE * SIDE, sorted=True).values
+    return tf.transpose(ordered, [0, 2, 1])
+
+
+def _summary(pixels: Tensor) -> Tensor:
+    flat = tf.reshape(pixels, [-1, SIDE * SIDE, _EMBEDDED])
+    mean = tf.reduce_mean(flat, axis=1)
+    spread = tf.sqrt(tf.reduce_mean(tf.square(flat - mean[:, None]), axis=1) + 1e-6)
+    steps = tf.reduce_mean(tf.abs(pixels[:, 1:] - pixels[:, :-1]), axis=[1, 2]) + tf.reduce_mean(
+        tf.abs(pixels[:, :, 1:] - pixels[:, :, :-1]), axis=[1, 2]
+    )
+    return tf.concat([mean, 3 * spread, 3 * steps], axis=1)
 
 
 def write_graph(weights: Weights, path: Path) -> None:

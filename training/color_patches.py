@@ -55,10 +55,7 @@ def _many_colours(random: np.random.Generator) -> Surface:
     hues = (random.random() + np.arange(count) / count + random.normal(0, 0.04, count)) % 1
     random.shuffle(hues)
     return np.array(
-        [
-            colorsys.hsv_to_rgb(hue, random.uniform(0.45, 1), random.uniform(0.4, 1))
-            for hue in hues
-        ]
+        [colorsys.hsv_to_rgb(hue, random.uniform(0.45, 1), random.uniform(0.4, 1)) for hue in hues]
     )
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from training.color_names import survey_meaning
 from training.color_photos import as_row
 
-_HUE_STEP, _STEP = 4, 10
+_SIZES = (4, 10, 10)  # of a bin, in degrees and percent
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,13 @@ class Survey:
 
     def colours(self, bins: npt.NDArray[np.int64], random: np.random.Generator) -> FloatColours:
         """Return a colour from within each of the given bins: RGB 0-1, float32 [len(bins), 3]."""
-        inside = random.random((len(bins), 3)) * (_HUE_STEP, _STEP, _STEP)
+        inside = random.random((len(bins), 3)) * _SIZES
         hsv = (self.corners[bins] + inside) / (360, 100, 100)
         return np.array([colorsys.hsv_to_rgb(*colour) for colour in hsv], np.float32)
 
     def middles(self) -> FloatColours:
         """Return the middle of every bin: RGB 0-1, float32 [n, 3]."""
-        hsv = (self.corners + (_HUE_STEP / 2, _STEP / 2, _STEP / 2)) / (360, 100, 100)
+        hsv = (self.corners + np.array(_SIZES) / 2) / (360, 100, 100)
         return np.array([colorsys.hsv_to_rgb(*colour) for colour in hsv], np.float32)
 
 

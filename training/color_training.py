@@ -20,10 +20,10 @@ UNITS = 48
 STEPS = 1200
 _RATE = 3e-3
 _DECAY = 0.02
-_DROPOUT = 0.3
+_DROPOUT = 0.15
 _AVERAGE = 0.998  # of the weights over the last steps
-_BALANCE = 0.5  # 0: a colour counts as often as it occurs, 1: all colours count the same
-_PHOTOS, _FLAT, _MADE = 224, 112, 48  # patches in a step
+_BALANCE = 0.25  # 0: a colour counts as often as it occurs, 1: all colours count the same
+_PHOTOS, _FLAT, _MADE = 224, 64, 32  # patches in a step
 _FLAT_LOSS, _MADE_LOSS = 0.5, 0.1  # beside the photos' loss of 1
 _CENTRE = 0.4  # of the photos' patches; the others are cut near the centre
 _MADE_POOL = 1500  # patches of each made label
@@ -52,8 +52,9 @@ def train(photos: Photos, survey: Survey, made: Made, seed: int, steps: int = ST
     start = initial_weights(UNITS, photos.meanings.shape[1], seed)
     variables = {name: tf.Variable(value) for name, value in start.items()}
     averages = {name: tf.Variable(value) for name, value in start.items()}
-    rate = tf.keras.optimizers.schedules.CosineDecay(_RATE / 20, steps, 0.01, warmup_target=_RATE,
-                                                     warmup_steps=steps // 20)
+    rate = tf.keras.optimizers.schedules.CosineDecay(
+        _RATE / 20, steps, 0.01, warmup_target=_RATE, warmup_steps=steps // 20
+    )
     optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=_DECAY, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(list(variables.values()))

@@ -10,14 +10,20 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from shared.manifest import read_model
-from training.color_network import write_graph
+from shared.images import Crop
+from training.color_network import SIDE, write_graph
 from training.color_photos import read_photos
 from training.color_survey import read_survey
 from training.color_training import make_pool, train
 
-MODEL = Path("models/tags")
+VERSION = Path("models/tags/1")
+CROP = Crop(SIDE, SIDE, pixels=SIDE)  # as in models/tags/model.toml, a test compares them
 SEED = 2024
+
+
+def read_labels() -> tuple[str, ...]:
+    """Return the labels that are served, in their order."""
+    return tuple((VERSION / "colors.txt").read_text(encoding="utf-8").splitlines())
 
 
 def main() -> None:
@@ -26,12 +32,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     data: Path = parser.parse_args().data
     tf.config.experimental.enable_op_determinism()
-    (classifier,) = (entry for entry in read_model(MODEL).classifiers if entry.name == "colors")
-    photos = read_photos(data, classifier.crop, classifier.labels)
-    survey = read_survey(data, classifier.labels)
-    made = make_pool(classifier.labels, SEED)
-    write_graph(train(photos, survey, made, SEED), classifier.graph)
-    print(f"{classifier.graph}: {classifier.graph.stat().st_size} bytes")
+    labels = read_labels()
+    photos, survey = read_photos(data, CROP, labels), read_survey(data, labels)
+    weights = train(photos, survey, make_pool(labels, SEED), SEED)
+    graph = VERSION / "colorClassifier.pb"
+    write_graph(weights, graph)
+    print(f"{graph}: {graph.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
-
 from gevent.threadpool import ThreadPool
 
 from shared.images import Pixels, Point
@@ -23,6 +21,4 @@ class Decoder:
 
     def prepare(self, model: Model, data: bytes, points: Sequence[Point]) -> Prepared:
         """See `shared.preparation.prepare`; only the calling greenlet waits."""
-        return cast(
-            "Prepared", self._pool.apply(prepare, (model, data, points, self._max_pixels))
-        )
+        return self._pool.apply(prepare, (model, data, points, self._max_pixels))

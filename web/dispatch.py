@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import gevent
@@ -20,7 +20,7 @@ from gevent.queue import Queue as Outbox
 from redis.exceptions import RedisError
 
 from shared.logs import fields
-from shared.messages import MessageError, Request, Result, Tensor
+from shared.messages import MessageError, Request, Result
 from shared.queue import Enqueued, Queue
 
 _log = logging.getLogger(__name__)
@@ -100,32 +100,28 @@ class Dispatcher:
         for loop in (self._send_loop, self._receive_loop, self._sweep_loop):
             gevent.spawn(self._forever, loop)
 
-    def predict(
-        self, request_id: str, tensors: Sequence[Tensor], context: bytes, top_k: int, timeout_ms: int
-    ) -> Result:
-        """Enqueue and wait for the result, for `timeout_ms` at most.
+    def predict(self, request: Request) -> Result:
+        """Enqueue and wait for the result, for the request's `timeout_ms` at most.
 
         Raises `QueueFullError`, `NoWorkerError`, `StoreAwayError`, `DeadlineError` or
         `InferenceError`.
         """
-        request = Request(request_id, tensors, timeout_ms, top_k, self._mailbox, context)
-        ticket = self._submit(request)
+        ticket = self._submit(replace(request, mailbox=self._mailbox))
         try:
             result = ticket.result.get(timeout=max(0.0, ticket.left_s()))
         except gevent.Timeout:
             raise self._too_late(ticket) from None
         finally:
             self._waiting.pop(ticket.id, None)
+        assert result is not None  # an AsyncResult without a value raises
         return _checked(result)
 
-    def enqueue(
-        self, request_id: str, tensors: Sequence[Tensor], context: bytes, top_k: int, timeout_ms: int
-    ) -> None:
+    def enqueue(self, request: Request) -> None:
         """Enqueue without waiting for the result; it is fetched by `result`.
 
         Raises `QueueFullError`, `NoWorkerError` or `StoreAwayError`.
         """
-        ticket = self._submit(Request(request_id, tensors, timeout_ms, top_k, "", context))
+        ticket = self._submit(request)
         try:
             ticket.accepted.get(timeout=max(0.0, ticket.left_s()))
         except gevent.Timeout:

@@ -7,7 +7,12 @@ import math
 from dataclasses import dataclass
 
 from flask import Flask, Response, g, json
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import (
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestEntityTooLarge,
+)
 
 from shared import images
 from shared.logs import fields
@@ -18,7 +23,10 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem: its HTTP status, the end of its `type`, and its title."""
+    """A kind of problem: its HTTP status, the end of its `type`, and its title.
+
+    No name stands for a status of HTTP's own that says all there is to say.
+    """
 
     status: int
     name: str
@@ -26,6 +34,9 @@ class Kind:
 
 
 KINDS: dict[type[Exception], Kind] = {
+    NotFound: Kind(404, "not-found", "Nothing is here"),
+    MethodNotAllowed: Kind(405, "method-not-allowed", "The method is not allowed"),
+    RequestEntityTooLarge: Kind(413, "body-too-large", "The body is too large"),
     uploads.MalformedBodyError: Kind(400, "malformed-body", "The body cannot be read"),
     uploads.SlowBodyError: Kind(408, "slow-body", "The body came too slowly"),
     uploads.ParameterError: Kind(422, "bad-parameter", "A parameter is wrong"),
@@ -40,7 +51,7 @@ KINDS: dict[type[Exception], Kind] = {
     dispatch.DeadlineError: Kind(504, "deadline", "No answer by the deadline"),
     dispatch.InferenceError: Kind(500, "inference-failed", "The image could not be classified"),
 }
-_UNKNOWN = Kind(500, "internal", "Something went wrong here")
+UNKNOWN = Kind(500, "internal", "Something went wrong here")
 
 # A worker is warm a few seconds after it starts; Redis likewise.
 _RETRY_AFTER_S = 5
@@ -55,7 +66,7 @@ def to_response(error: Exception) -> Response:
     """Return the problem+json that stands for `error`."""
     kind = _kind(error)
     problem = {
-        "type": f"urn:batchpoint:problem:{kind.name}",
+        "type": f"urn:batchpoint:problem:{kind.name}" if kind.name else "about:blank",
         "title": kind.title,
         "status": kind.status,
         "detail": _detail(error, kind),
@@ -74,7 +85,7 @@ def to_response(error: Exception) -> Response:
             if name not in ("Content-Type", "Content-Length"):
                 response.headers[name] = value
     response.data = json.dumps(problem)
-    if kind is _UNKNOWN:
+    if kind is UNKNOWN:
         _log.exception("request failed", exc_info=error, extra=fields(request_id=g.request_id))
     elif "model" in g:
         _log.info(
@@ -87,14 +98,16 @@ def to_response(error: Exception) -> Response:
 
 
 def _kind(error: Exception) -> Kind:
-    if isinstance(error, HTTPException):
-        name = error.name.lower().replace(" ", "-")
-        return Kind(error.code or 500, name, error.name)
-    return next((kind for cls, kind in KINDS.items() if isinstance(error, cls)), _UNKNOWN)
+    for cls, kind in KINDS.items():
+        if isinstance(error, cls):
+            return kind
+    if isinstance(error, HTTPException) and error.code:
+        return Kind(error.code, "", error.name)
+    return UNKNOWN
 
 
 def _detail(error: Exception, kind: Kind) -> str:
-    if kind is _UNKNOWN:
+    if kind is UNKNOWN:
         return "the request id finds the trace in the log"
     if isinstance(error, HTTPException):
         return error.description or error.name

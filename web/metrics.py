@@ -20,7 +20,9 @@ REQUESTS = Counter(
     "batchpoint_requests_total", "Predictions asked for, by how they ended", ["model", "status"]
 )
 REQUEST_SECONDS = Histogram(
-    "batchpoint_request_seconds", "From a request's header to its answer", ["model"],
+    "batchpoint_request_seconds",
+    "From a request's header to its answer",
+    ["model"],
     buckets=_SECONDS,
 )
 STAGE_SECONDS = Histogram(

@@ -12,8 +12,9 @@ from typing import Any
 
 import gevent
 from flask import Request
+from werkzeug.exceptions import ClientDisconnected
 
-from shared.images import Point
+from shared.images import Point, looks_like_image
 from shared.settings import Settings
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
@@ -56,7 +57,7 @@ def read_upload(request: Request, settings: Settings) -> Upload:
     try:
         with gevent.Timeout(settings.body_timeout_s, SlowBodyError("no whole body in time")):
             image, given = _read_body(request, settings)
-    except OSError as error:  # the client left in the middle
+    except (OSError, ClientDisconnected) as error:
         raise MalformedBodyError("the body ended early") from error
     named = {name: given.get(name, request.args.get(name)) for name in _FIELDS}
     if "X-Request-Timeout-Ms" in request.headers:
@@ -71,15 +72,25 @@ def _read_body(request: Request, settings: Settings) -> tuple[bytes, Mapping[str
     if request.mimetype == "multipart/form-data":
         file = request.files.get("image")
         if file is None:
-            raise MalformedBodyError("the form has no file named 'image'")
+            raise MalformedBodyError("the form is broken or has no file named 'image'")
         return file.read(), request.form
     body = request.get_data(cache=False)
-    if request.mimetype != "application/json" and not body.lstrip()[:1] == b"{":
+    if request.content_length is None:
+        # Of a chunked body werkzeug silently leaves out what is over the limit; its 413 comes
+        # when more is asked for.
+        request.stream.read(1)
+    if not _is_json(body, request.mimetype):
         return body, {}
     fields = _parse_json(body)
     if not isinstance(fields, dict):
         raise MalformedBodyError("the JSON body is not an object")
     return _named_image(fields, settings), fields
+
+
+def _is_json(body: bytes, declared: str) -> bool:
+    if body.lstrip()[:1] == b"{":
+        return True
+    return declared == "application/json" and not looks_like_image(body)
 
 
 def _named_image(fields: Mapping[str, Any], settings: Settings) -> bytes:

@@ -37,9 +37,7 @@ class Worker:
         self._engine = engine
         self._model = model
         self._batch = batch
-        self._shapes = [
-            (item.crop.height, item.crop.width, 3) for item in model.classifiers
-        ]
+        self._shapes = [(item.crop.height, item.crop.width, 3) for item in model.classifiers]
         self.token = token
         self.held: tuple[str, ...] = ()  # ids under a lease, for the upkeep to renew
         self.busy_since: float | None = None  # monotonic seconds
@@ -114,7 +112,9 @@ class Worker:
 
     def _run_batch(self, held: Sequence[_Held], taken_at: float) -> list[tuple[Request, Result]]:
         requests = [item.request for item in held]
-        tensors = [np.concatenate(parts) for parts in zip(*(r.tensors for r in requests), strict=True)]
+        tensors = [
+            np.concatenate(parts) for parts in zip(*(r.tensors for r in requests), strict=True)
+        ]
         top_k = max(TOP, *(request.top_k for request in requests))
         started = time.monotonic()
         items = self._run_items(tensors, top_k)

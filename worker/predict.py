@@ -1,6 +1,6 @@
 """The first layer of all: a prediction from the command line, without web tier or Redis.
 
-    python -m worker.predict photo.jpg --point 120,80
+python -m worker.predict photo.jpg --point 120,80
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Supervisor:
             if status is None:
                 continue
             del self._children[token]
-            _log.error("worker died", extra=fields(worker=token, status=status))
+            _log.error("worker died", extra=fields(token=token, status=status))
             self._on_death(token)
             lived_s = time.monotonic() - started
             if lived_s > _SETTLED_S:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import random
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from bench.servers import clients, messages
 from bench.servers.candidates import CANDIDATES, ROOT, Candidate
@@ -19,6 +21,7 @@ from bench.servers.report import page
 from bench.servers.speed import Speed, measure, middle
 
 AT_ONCE = 3  # candidates whose refusals are looked at together
+Subject = TypeVar("Subject")
 
 
 def main() -> None:
@@ -29,9 +32,9 @@ def main() -> None:
     options = parser.parse_args()
 
     start = time.monotonic()
-    absent = {candidate.name: why for candidate in CANDIDATES if (why := candidate.install())}
-    present = [candidate for candidate in CANDIDATES if candidate.name not in absent]
-    print(f"{time.monotonic() - start:4.0f} s  installed, without {list(absent)}")
+    present = [candidate for candidate in CANDIDATES if candidate.install()]
+    absent = [candidate.name for candidate in CANDIDATES if candidate not in present]
+    print(f"{time.monotonic() - start:4.0f} s  installed, without {absent}")
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         seen = list(pool.map(look, present))
@@ -58,17 +61,25 @@ def main() -> None:
 def look(candidate: Candidate) -> dict[str, Outcome]:
     """Return what every check saw; the checks that take long have a server each, at once."""
     with Server(candidate) as server:
-        outcomes = {name: check(server.port) for name, check in messages.CHECKS.items()}
+        outcomes = {name: see(check, server.port) for name, check in messages.CHECKS.items()}
     with ThreadPoolExecutor(len(clients.CHECKS)) as pool:
-        slow = pool.map(lambda check: alone(candidate, check), clients.CHECKS.values())
+        slow = pool.map(lambda check: alone(check, candidate), clients.CHECKS.values())
         outcomes.update(zip(clients.CHECKS, slow, strict=True))
     return outcomes
 
 
-def alone(candidate: Candidate, check: clients.Check) -> Outcome:
+def alone(check: Callable[[Server], Outcome], candidate: Candidate) -> Outcome:
     """Run one check on a server of its own."""
     with Server(candidate) as server:
-        return check(server)
+        return see(check, server)
+
+
+def see(check: Callable[[Subject], Outcome], subject: Subject) -> Outcome:
+    """Run one check; a server that takes no more connections is an outcome, too."""
+    try:
+        return check(subject)
+    except clients.UNANSWERED as error:
+        return Outcome(f"not answered: {error}", False)
 
 
 if __name__ == "__main__":

@@ -31,20 +31,18 @@ class Candidate:
     command: tuple[str, ...]
     packages: tuple[str, ...] = ()
 
-    def install(self) -> str | None:
-        """Make the environment if it is not there; return why it cannot be made, if so."""
+    def install(self) -> bool:
+        """Make the environment if it is not there; return whether it is."""
         if not self.packages or self._ready.exists():
-            return None
+            return True
         for line in (
             [sys.executable, "-m", "venv", "--clear", str(self._home)],
             [str(self._home / "bin/pip"), "install", "--quiet", *self.packages],
         ):
-            done = subprocess.run(line, capture_output=True, text=True, timeout=240)
-            if done.returncode:
-                errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-                return errors[-1].strip() if errors else "pip failed"
+            if subprocess.run(line, capture_output=True, timeout=240).returncode:
+                return False
         self._ready.touch()
-        return None
+        return True
 
     def argv(self, port: int) -> list[str]:
         """Return the command line that serves on `port` of the loopback."""
@@ -53,10 +51,11 @@ class Candidate:
 
     def versions(self) -> str:
         """Return the installed version of each package that makes up the server."""
-        names = [package.partition("[")[0] for package in self.packages or ("gunicorn", "gevent")]
-        code = f"import importlib.metadata as m; print(*(f'{{n}} {{m.version(n)}}' for n in {names}), sep=', ')"
-        python = [str(self._bin / "python"), "-c", code]
-        return subprocess.run(python, capture_output=True, text=True, check=True).stdout.strip()
+        code = "import sys, importlib.metadata as m; print(*map(m.version, sys.argv[1:]))"
+        names = self.packages or ("gunicorn", "gevent")
+        argv = [str(self._bin / "python"), "-c", code, *names]
+        found = subprocess.run(argv, capture_output=True, text=True, check=True).stdout.split()
+        return ", ".join(" ".join(pair) for pair in zip(names, found, strict=True))
 
     @property
     def _home(self) -> Path:
@@ -89,7 +88,7 @@ CANDIDATES = (
     Candidate(
         "gunicorn gevent, C parser",
         (*GUNICORN, "--worker-class", "gevent", "--http-parser", "fast", APP),
-        ("gunicorn", "gevent", "gunicorn_h1c"),
+        ("gunicorn", "gevent", "packaging", "gunicorn_h1c"),
     ),
     Candidate("gunicorn gevent_pywsgi", (*GUNICORN, "--worker-class", "gevent_pywsgi", APP)),
     Candidate(
@@ -110,9 +109,10 @@ CANDIDATES = (
     Candidate(
         "uWSGI gevent",
         (
-            *("uwsgi", "--http11-socket", "127.0.0.1:{port}", "--master", "--processes", "2"),
+            *("uwsgi", "--http", "127.0.0.1:{port}", "--http-keepalive=10"),
+            *("--http-timeout", "10", "--master", "--processes", "2"),
             *("--gevent", "1000", "--gevent-early-monkey-patch", "--listen", "1024"),
-            *("--socket-timeout", "10", "--buffer-size", "8192", "--worker-reload-mercy", "15"),
+            *("--buffer-size", "8192", "--worker-reload-mercy", "15"),
             *("--hook-master-start", "unix_signal:15 gracefully_kill_them_all"),
             *("--disable-logging", "--need-app", "--module", APP),
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import os
 import signal
@@ -10,16 +11,18 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
-from bench.servers.messages import CLOSE, POST, Outcome, connect, receive, statuses
+from bench.servers.messages import PATIENCE_S, POST, Outcome, connect, goes_on, statuses
 from bench.servers.process import Server
 
 HEADER_S = 10.0
 BODY_S = 20.0
 WATCH_S = 24.0  # the longer of the two, and a margin
-HEALTHY_S = 1.0  # a healthy client's answer takes about 0.02 s
+HEALTHY_S = 2.0  # a healthy client's answer takes about 0.02 s
 START = b"POST /predict HTTP/1.1\r\nHost: a\r\nX-A: "
 BODY = POST + b"Content-Length: 80000\r\n\r\n" + b"x" * 1000
+UNANSWERED = (OSError, ValueError, http.client.HTTPException)
 
 
 class Healthy:
@@ -44,7 +47,7 @@ class Healthy:
             try:
                 ask(self.port)
                 self.served += 1
-            except (OSError, ValueError):
+            except UNANSWERED:
                 self.failed += 1
             self.worst = max(self.worst, time.monotonic() - start)
 
@@ -58,13 +61,12 @@ class Healthy:
         return not self.failed and self.worst < HEALTHY_S
 
 
-def ask(port: int, path: bytes = b"/predict") -> int:
+def ask(port: int, path: str = "/predict") -> int:
     """Post once over a new connection; return the serving process. Raises if not answered."""
-    with connect(port) as client:
-        request = POST.replace(b"/predict", path) + CLOSE + b"Content-Length: 5\r\n\r\nabcde"
-        client.sendall(request)
-        data, _ = receive(client)
-        return int(json.loads(data.partition(b"\r\n\r\n")[2])["pid"])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
+    with contextlib.closing(connection):
+        connection.request("POST", path, b"abcde", {"Connection": "close"})
+        return int(json.loads(connection.getresponse().read())["pid"])
 
 
 def drip(port: int, count: int, message: bytes, most: float) -> Outcome:
@@ -117,6 +119,13 @@ def unread(server: Server) -> Outcome:
     return Outcome(f"{text}; {healthy}; +{max(grown, 0):.0f} MiB", not held and healthy.well)
 
 
+def flood(server: Server) -> Outcome:
+    """4 clients go on sending after the 413, as fast as they can: the others are served."""
+    with Healthy(server.port) as healthy, ThreadPoolExecutor(4) as pool:
+        seen = list(pool.map(goes_on, [server.port] * 4))
+    return Outcome(f"{seen[0].text}; {healthy}", all(one.good for one in seen) and healthy.well)
+
+
 def leave(server: Server) -> Outcome:
     """200 clients post and are gone before the answer: nothing stays, nothing is logged."""
     for _ in range(200):
@@ -147,7 +156,7 @@ def serving(port: int) -> set[int]:
     found: set[int] = set()
 
     def one() -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(*UNANSWERED):
             found.add(ask(port))
 
     threads = [threading.Thread(target=one) for _ in range(40)]
@@ -169,13 +178,13 @@ def stopped(server: Server) -> Outcome:
                 served.append(ask(server.port))
             except ConnectionRefusedError:
                 return
-            except (OSError, ValueError) as error:
+            except UNANSWERED as error:
                 broken.append(repr(error))
 
     def ask_slow() -> None:
         try:
-            slow.append(ask(server.port, b"/slow") > 0)
-        except (OSError, ValueError):
+            slow.append(ask(server.port, "/slow") > 0)
+        except UNANSWERED:
             slow.append(False)
 
     threads = [threading.Thread(target=keep_asking) for _ in range(16)]
@@ -197,12 +206,12 @@ def stopped(server: Server) -> Outcome:
     return Outcome(text, not broken and all(slow) and end.startswith("gone"))
 
 
-Check = Callable[[Server], Outcome]
-CHECKS: dict[str, Check] = {
+CHECKS: dict[str, Callable[[Server], Outcome]] = {
     "10 slow headers": lambda server: drip(server.port, 10, START, HEADER_S + 2),
     "200 slow headers": lambda server: drip(server.port, 200, START, HEADER_S + 2),
     "200 slow bodies": lambda server: drip(server.port, 200, BODY, BODY_S),
     "50 clients that read nothing": unread,
+    "4 send 3 GB after the 413": flood,
     "200 clients that leave": leave,
     "kill -9 of a process": killed,
     "SIGTERM under load": stopped,

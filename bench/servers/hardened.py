@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker with the four things it lacks, and an application with a deadline.
+"""gunicorn's gevent worker with the things it lacks, and an application with a deadline.
 
 Loaded inside gunicorn's worker only: gevent is there, and has patched the standard library.
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import gevent
+from gevent.server import StreamServer
 from gunicorn.http.errors import InvalidHeader
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
@@ -29,8 +32,34 @@ LINGER_S = 2.0
 PIECE = 65536  # bytes
 
 
+class Server(StreamServer):  # type: ignore[misc]  # gevent has no type hints
+    """gevent's server; before its end it takes those whom the kernel has let in already.
+
+    They would be reset, unanswered, when the last process closes the listening socket.
+    """
+
+    max_accept = 1  # one connection a turn, so that the processes share
+
+    def close(self) -> None:
+        """Take who waits, then accept no more."""
+        while taken := self.do_read():
+            self.do_handle(*taken)
+        super().close()
+
+
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
     """A worker that a client who does not read, or does not stop sending, cannot hold."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.server_class = self.server  # where the parent lets a worker bring its own
+
+    def server(self, listener: Any, spawn: Any, **_: Any) -> Server:
+        """Return what accepts connections from `listener`; called once, by the parent's `run`."""
+        # A handler asks the listener for its name; those taken last start when it is closed.
+        name = listener.getsockname()
+        named = SimpleNamespace(getsockname=lambda: name)
+        return Server(listener, handle=partial(self.handle, named), spawn=spawn)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """As the parent, but with a time limit on each send; the parent's has none."""
@@ -65,6 +94,7 @@ def drain(body: Any) -> bool:
             if not piece:
                 return True
             left -= len(piece)
+            gevent.sleep(0)  # a fast sender's socket is always ready: it would never let go
     return False
 
 

@@ -16,6 +16,10 @@ from collections import Counter
 BODY = 80_000  # bytes
 WARM_UP_S = 0.3
 ANSWER_S = 10.0
+HEAD = (
+    b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\n"
+    b"Content-Length: %d\r\nConnection: %s\r\n\r\n"
+)
 
 
 class Client:
@@ -61,67 +65,72 @@ class Client:
             self.socket = None
 
 
-def run(port: int, clients: int, alive: bool, seconds: float) -> dict[str, object]:
-    """Return what `seconds` of load gave: latencies in ms, errors, requests by process id."""
-    request = (
-        b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/octet-stream\r\n"
-        b"Content-Length: %d\r\nConnection: %s\r\n\r\n"
-        % (BODY, b"keep-alive" if alive else b"close")
-    ) + b"x" * BODY
-    poll = select.epoll()
-    users: dict[int, Client] = {}
-    latencies: list[float] = []
-    errors = answered = 0
-    processes: Counter[int] = Counter()
+class Load:
+    """All clients on one epoll, and what they have seen since the warm-up."""
 
-    def start(user: Client) -> None:
+    def __init__(self, port: int, clients: int, alive: bool) -> None:
+        connection = b"keep-alive" if alive else b"close"
+        request = HEAD % (BODY, connection) + b"x" * BODY
+        self.alive = alive
+        self.poll = select.epoll()
+        self.users: dict[int, Client] = {}
+        self.latencies: list[float] = []  # ms
+        self.processes: Counter[int] = Counter()
+        self.answered = self.errors = 0
+        self.begin = time.perf_counter() + WARM_UP_S
+        for _ in range(clients):
+            self.start(Client(port, request))
+
+    def start(self, user: Client) -> None:
+        """Let `user` post."""
         connection = user.post()
-        users[connection.fileno()] = user
-        poll.register(connection, select.EPOLLIN | (0 if user.send() else select.EPOLLOUT))
+        self.users[connection.fileno()] = user
+        more = 0 if user.send() else select.EPOLLOUT
+        self.poll.register(connection, select.EPOLLIN | more)
 
-    def stop(user: Client, close: bool) -> None:
-        assert user.socket is not None
-        poll.unregister(user.socket)
-        del users[user.socket.fileno()]
-        if close:
-            user.close()
-
-    for _ in range(clients):
-        start(Client(port, request))
-    begin = time.perf_counter() + WARM_UP_S
-    end = begin + seconds
-    spent: float | None = None
-    while (now := time.perf_counter()) < end:
-        if spent is None and now >= begin:
-            spent = time.process_time()
-        for number, event in poll.poll(0.05):
-            user = users[number]
+    def turn(self) -> None:
+        """Let every client go on whose socket is ready."""
+        for number, event in self.poll.poll(0.05):
+            user = self.users[number]
             try:
                 if event & select.EPOLLOUT and user.send():
-                    poll.modify(number, select.EPOLLIN)
-                if not event & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
+                    self.poll.modify(number, select.EPOLLIN)
+                if not event & ~select.EPOLLOUT or not user.receive():
                     continue
-                if not user.receive():
-                    continue
-                answered += 1
-                if user.start >= begin:
-                    latencies.append((time.perf_counter() - user.start) * 1000)
-                    body = user.answer.partition(b"\r\n\r\n")[2]
-                    processes[json.loads(body)["pid"]] += 1
-                closing = not alive or b"connection: close" in user.answer[:500].lower()
+                self.note(user)
+                close = not self.alive or b"connection: close" in user.answer[:500].lower()
             except (OSError, ValueError):
-                errors += 1
-                closing = True
-            stop(user, closing)
-            start(user)
+                self.errors += 1
+                close = True
+            self.poll.unregister(number)
+            del self.users[number]
+            if close:
+                user.close()
+            self.start(user)
+
+    def note(self, user: Client) -> None:
+        """Count a whole answer."""
+        self.answered += 1
+        if user.start >= self.begin:
+            self.latencies.append((time.perf_counter() - user.start) * 1000)
+            self.processes[json.loads(user.answer.partition(b"\r\n\r\n")[2])["pid"]] += 1
+
+
+def run(port: int, clients: int, alive: bool, seconds: float) -> dict[str, object]:
+    """Return what `seconds` of load gave, after a warm-up."""
+    load = Load(port, clients, alive)
+    while time.perf_counter() < load.begin:
+        load.turn()
+    spent = time.process_time()
+    while (now := time.perf_counter()) < load.begin + seconds:
+        load.turn()
     return {
-        "seconds": seconds,
-        "latencies_ms": latencies,
-        "answered": answered,
-        "errors": errors,
-        "processes": list(processes.values()),
-        "load_cpu_s": time.process_time() - (spent or 0.0),
-        "waiting": sum(time.perf_counter() - user.start > ANSWER_S for user in users.values()),
+        "latencies_ms": load.latencies,
+        "answered": load.answered,
+        "errors": load.errors,
+        "late": sum(now - user.start > ANSWER_S for user in load.users.values()),
+        "processes": list(load.processes.values()),
+        "load_cpu_s": time.process_time() - spent,
     }
 
 

@@ -25,7 +25,12 @@ def main(name: str, port: int) -> None:
     listener = socket.create_server(("127.0.0.1", port), backlog=1024, reuse_port=True)
     children = [fork(SERVERS[name], listener) for _ in range(2)]
     listener.close()
-    signal.signal(signal.SIGTERM, lambda *_: [os.kill(pid, signal.SIGTERM) for pid in children])
+
+    def stop(*_: object) -> None:
+        for pid in children:
+            os.kill(pid, signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, stop)
     for pid in children:
         os.waitpid(pid, 0)
 

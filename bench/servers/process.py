@@ -10,7 +10,7 @@ import subprocess
 import time
 from types import TracebackType
 
-import psutil  # type: ignore[import-untyped]  # no stubs are installed for it
+import psutil
 
 from bench.servers.candidates import ROOT, VAR, Candidate
 

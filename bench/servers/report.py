@@ -17,7 +17,7 @@ def page(
     refusals: dict[str, dict[str, Outcome]],
     speeds: dict[str, list[Speed]],
     versions: dict[str, str],
-    absent: dict[str, str],
+    absent: list[str],
     effort: str,
 ) -> str:
     """Return the whole page as Markdown; every table is by the candidate's name."""
@@ -35,7 +35,7 @@ def page(
         *(speed_table(speeds, number) for number in range(len(LOADS))),
         "## Versions and machine",
         "\n".join(f"- {name}: {version}" for name, version in versions.items()),
-        "\n".join(f"- {name}: not compared, it did not install ({why})." for name, why in absent.items()),
+        "\n".join(f"- {name}: not compared; it could not be installed here." for name in absent),
         f"Python {platform.python_version()}, {platform.system()} {platform.release()}, "
         f"{os.cpu_count()} cores ({cpu_model()}).",
     ]

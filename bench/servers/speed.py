@@ -54,7 +54,7 @@ def one(server: Server, clients: int, alive: bool, seconds: float) -> Speed:
         load_cpu=got["load_cpu_s"] / seconds,
         rss_mib=server.rss_mib(),
         busier=max(got["processes"], default=0) / max(sum(got["processes"]), 1),
-        errors=got["errors"] + got["waiting"],
+        errors=got["errors"] + got["late"],
     )
 
 

@@ -10,6 +10,9 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
+from shared.manifest import read_model
+from training.colors import CROP
+
 FOLDER = Path(__file__).parents[2] / "models" / "tags" / "1"
 LABELS = (FOLDER / "colors.txt").read_text(encoding="utf-8").splitlines()
 
@@ -106,3 +109,9 @@ def test_the_graph_is_frozen_and_has_no_control_flow(graph: tf.compat.v1.GraphDe
     (image,) = (node for node in graph.node if node.op == "Placeholder")
     assert image.name == "image"
     assert "probabilities" in {node.name for node in graph.node}
+
+
+def test_the_crop_that_is_served_is_the_one_trained_on() -> None:
+    (colors,) = (entry for entry in read_model(FOLDER.parent).classifiers if entry.name == "colors")
+    assert colors.crop == CROP
+    assert (colors.low, colors.high) == (0, 1)

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +26,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from shared import images
+from tests.service import Service
 
 pytestmark = pytest.mark.service
 
@@ -45,12 +46,6 @@ WAIT_S = 20
 # What model `tags` looks at, as the HTTP contract says it.
 WINDOW = images.Crop(224, 224, fraction=0.8)
 PATCH = images.Crop(9, 9, pixels=9)
-
-
-class Service(Protocol):
-    """The running service, from tests/conftest.py."""
-
-    url: str
 
 
 def photograph(name: str) -> images.Pixels:
@@ -109,7 +104,7 @@ class Page:
         return (int(found[1]), int(found[2])) if found else None
 
     def wait_answer(self) -> None:
-        self.wait(lambda: self.answered_point() == self.point())
+        self.wait(lambda: self.answered_point() and self.answered_point() == self.point())
 
     def wait_problem(self) -> str:
         self.wait(lambda: self.find("#problem").is_displayed())

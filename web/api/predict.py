@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort, g, jsonify, request
 
 from shared.logs import fields
 from shared.manifest import Model
+from shared.messages import Request
 from shared.settings import Settings
 from web import metrics
 from web.answers import to_answer, to_context
@@ -42,10 +43,11 @@ def blueprint(
         now = time.perf_counter()
         context = to_context(points, upload.many, (now - started) * 1000)
         left_ms = max(1, upload.timeout_ms - int((now - g.started) * 1000))
+        message = Request(g.request_id, tensors, left_ms, upload.top_k, context=context)
         if "respond-async" in request.headers.get("Prefer", ""):
-            dispatcher.enqueue(g.request_id, tensors, context, upload.top_k, left_ms)
+            dispatcher.enqueue(message)
             return _accepted(g.request_id)
-        result = dispatcher.predict(g.request_id, tensors, context, upload.top_k, left_ms)
+        result = dispatcher.predict(message)
         answer = to_answer(name, result, (time.perf_counter() - g.started) * 1000)
         metrics.count_answer(name, answer)
         _log.info(

@@ -1,0 +1,59 @@
+# The first Python of the two that this runs on; `make PYTHON=/path/to/python` overrides.
+PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
+	2>/dev/null && echo $$python && break; done)
+BIN := .venv/bin
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-annotate --no-header --fork-strategy fewest
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format load lock train accuracy bench-servers clean
+
+help:  ## Print what there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+run: .venv/run.stamp  ## Start the service; PORT, WEB_PROCESSES, WORKERS, REDIS_URL are honoured
+	@exec $(BIN)/python -m deploy.local
+
+test: .venv/dev.stamp  ## Run the tests
+	@$(BIN)/python -m pytest
+
+check: .venv/dev.stamp  ## Lint and check the types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: .venv/dev.stamp  ## Format the code
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+train: .venv/dev.stamp  ## Make the graphs of model tags again, from ../shared/data
+	@$(BIN)/python -m training.themes && $(BIN)/python -m training.colors
+
+accuracy: .venv/dev.stamp  ## Measure the accuracy and write docs/accuracy.md
+	@$(BIN)/python -m training.accuracy
+
+bench-servers: .venv/dev.stamp  ## Compare WSGI servers and write docs/server.md
+	@$(BIN)/python -m bench.servers
+
+lock: .venv/lock.stamp  ## Lock the packages of pyproject.toml anew
+	@rm -f requirements/*.txt
+	@PATH=$(CURDIR)/.venv/lock/bin:$$PATH; $(LOCK) --group dev -o requirements/dev.txt && \
+	for group in run web worker; do \
+		$(LOCK) -c requirements/dev.txt --group $$group -o requirements/$$group.txt; done
+
+clean:  ## Remove what was installed and made
+	@rm -rf .venv var
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or 3.12 is needed, and was not found"; exit 1; }
+	@echo "Making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+
+.venv/run.stamp: requirements/run.txt .venv/bin/python
+	@echo "Installing the packages of $< (TensorFlow is 270 MB) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $< && touch $@
+
+.venv/dev.stamp: requirements/dev.txt .venv/bin/python
+	@echo "Installing the packages of $< (TensorFlow is 270 MB) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r $< && touch $@
+
+.venv/lock.stamp: .venv/bin/python
+	@$(PYTHON) -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv==0.13.9 && touch $@

@@ -1,0 +1,21 @@
+# One worker: TensorFlow, without Flask and gevent. More workers are more containers of it.
+#     docker build -f deploy/worker.Dockerfile -t batchpoint-worker .
+FROM python:3.12-slim
+
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin batchpoint
+WORKDIR /app
+# A root file system that is read-only takes no .pyc files, and a pipe no lines until it is full.
+ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
+
+# Wheels only: the image has no compiler, and a build script is code that no hash was checked for.
+COPY requirements/worker.txt requirements/worker.txt
+RUN pip install --no-cache-dir --only-binary=:all: --require-hashes -r requirements/worker.txt
+
+# Owned by the user: a checkout under umask 077 is not readable to anyone else.
+COPY --chown=10001:10001 models models
+COPY --chown=10001:10001 shared shared
+COPY --chown=10001:10001 worker worker
+COPY --chown=10001:10001 run_worker.py .
+
+USER 10001:10001
+CMD ["python", "run_worker.py"]

@@ -1,0 +1,108 @@
+"""The whole service, started as `make run` starts it, on a port and a Redis of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+import requests
+
+from deploy import redis_server
+from shared.processes import stop_all
+from shared.queue import Queue
+from shared.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+def free_port() -> int:
+    """Return a TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Service:
+    """A running service; `with Service(...) as service:` stops it and all its processes."""
+
+    def __init__(self, **settings: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="batchpoint-test-")
+        self._given = settings
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = Path(self._folder.name) / "log"
+
+    def __enter__(self) -> Self:
+        self._redis, self.redis_url = redis_server.start(Path(self._folder.name))
+        self.client = redis.Redis.from_url(self.redis_url)
+        self._environment = {
+            **os.environ,
+            "REDIS_URL": self.redis_url,
+            "PORT": str(self.port),
+            **self._given,
+        }
+        self._process = self.start("-m", "deploy.local")
+        try:
+            self.wait_for_workers(int(self._given["WORKERS"]))
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        stop_all([self._process], patience_s=60)
+        stop_all([self._redis], patience_s=5)
+        self._folder.cleanup()
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start one more of our processes with this service's settings."""
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send the launcher a signal and return its exit status."""
+        self._process.send_signal(number)
+        return self._process.wait(60)
+
+    def queue(self) -> Queue:
+        """Return the queue of model `tags`."""
+        return Queue(self.client, "tags", Settings())
+
+    def workers(self) -> list[dict[str, Any]]:
+        """Return what the live workers say of themselves."""
+        return self.queue().census().workers
+
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until `count` workers are warm and the web tier answers, for 90 s at most."""
+        until = time.monotonic() + 90
+        while time.monotonic() < until:
+            if self._process.poll() is not None:
+                break
+            try:
+                if requests.get(f"{self.url}/readyz", timeout=5).json().get("workers") == count:
+                    return
+            except requests.ConnectionError:
+                pass
+            time.sleep(0.1)
+        raise RuntimeError(f"no {count} workers:\n{self.log.read_text()[-4000:]}")

@@ -1,0 +1,276 @@
+"""The queue's promises, on a real Redis."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import redis
+
+from shared import keys
+from shared.messages import Request, Result
+from shared.queue import Queue, Taken
+from shared.settings import Settings
+
+_ids = itertools.count(1)
+MAILBOX = "f" * 32
+
+
+def make_request(items: int = 1, timeout_ms: int = 5000, mailbox: str = MAILBOX) -> Request:
+    tensors = [np.full((items, 2, 2, 3), 7, np.uint8)]
+    return Request(f"{next(_ids):032x}", tensors, timeout_ms, mailbox=mailbox)
+
+
+def enqueue(queue: Queue, *requests: Request) -> list[str]:
+    return [reply.status for reply in queue.enqueue([request.encode() for request in requests])]
+
+
+def ids(taken: list[Taken]) -> list[str]:
+    return [Request.decode(item.payload).id for item in taken]
+
+
+def with_settings(client: redis.Redis, **changes: Any) -> Queue:
+    queue = Queue(client, "tags", Settings(**changes))
+    queue.beat("w", {})
+    return queue
+
+
+def left_keys(client: redis.Redis) -> set[str]:
+    return {key.rpartition(b"}:")[2].decode() for key in cast("list[bytes]", client.keys("*"))}
+
+
+def test_requests_are_taken_in_the_order_in_which_they_came(queue: Queue) -> None:
+    requests = [make_request() for _ in range(5)]
+    assert enqueue(queue, *requests) == ["accepted"] * 5
+    assert ids(queue.take("w", 3)) == [request.id for request in requests[:3]]
+    assert ids(queue.take("w", 3)) == [request.id for request in requests[3:]]
+    assert queue.take("w", 3) == []
+
+
+def test_a_repeated_id_is_the_same_request(queue: Queue) -> None:
+    request = make_request()
+    assert enqueue(queue, request, request) == ["accepted", "known"]
+    assert len(queue.take("w", 9)) == 1
+    assert enqueue(queue, request) == ["known"]
+    queue.ack("w", [(request, Result(request.id))])
+    assert enqueue(queue, request) == ["known"]
+    assert queue.take("w", 9) == []
+
+
+def test_a_queue_full_by_count_says_so_and_when_to_try_again(client: redis.Redis) -> None:
+    queue = with_settings(client, queue_max_items=3)
+    assert enqueue(queue, make_request(2), make_request(2), make_request()) == [
+        "accepted",
+        "full",
+        "accepted",
+    ]
+    (refused,) = queue.enqueue([make_request().encode()])
+    assert (refused.status, refused.retry_after_ms) == ("full", 1000)  # nothing drained yet
+
+
+def test_a_queue_full_by_bytes_says_so(client: redis.Redis) -> None:
+    size = len(make_request().encode())
+    queue = with_settings(client, queue_max_bytes=2 * size)
+    assert enqueue(queue, *(make_request() for _ in range(3))) == ["accepted", "accepted", "full"]
+    queue.take("w", 1)
+    assert enqueue(queue, make_request()) == ["accepted"]
+
+
+def test_retry_after_comes_from_the_measured_drain_rate(client: redis.Redis) -> None:
+    queue = with_settings(client, queue_max_items=40)
+    for pause_s in (0.0, 1.1):
+        requests = [make_request() for _ in range(10)]
+        enqueue(queue, *requests)
+        queue.take("w", 10)
+        time.sleep(pause_s)
+        queue.ack("w", [(request, Result(request.id)) for request in requests])
+    rate = queue.census().drain_rate
+    assert 5 < rate < 19  # 20 in a bit over a second, or the later 10 of them
+    enqueue(queue, *(make_request() for _ in range(40)))
+    (refused,) = queue.enqueue([make_request().encode()])
+    assert refused.retry_after_ms == pytest.approx(40 / rate * 1000, abs=2)
+
+
+def test_without_a_live_worker_nothing_is_accepted(client: redis.Redis) -> None:
+    queue = Queue(client, "tags", Settings(heartbeat_ms=100))
+    assert enqueue(queue, make_request()) == ["no_worker"]
+    queue.beat("w", {})
+    assert enqueue(queue, make_request()) == ["accepted"]
+    time.sleep(0.15)
+    assert enqueue(queue, make_request()) == ["no_worker"]
+
+
+def test_items_count_and_not_requests(queue: Queue) -> None:
+    requests = [make_request(2), make_request(3), make_request(1)]
+    enqueue(queue, *requests)
+    assert queue.census().items == 6
+    assert ids(queue.take("w", 4)) == [requests[0].id]  # the next would make it 5
+    assert ids(queue.take("w", 4)) == [requests[1].id, requests[2].id]
+    assert queue.census().items == 0
+
+
+def test_a_request_larger_than_the_batch_is_taken_alone(queue: Queue) -> None:
+    large = make_request(9)
+    enqueue(queue, large, make_request())
+    assert ids(queue.take("w", 4)) == [large.id]
+
+
+def test_an_expired_request_never_runs_and_is_answered_so(queue: Queue) -> None:
+    late, good = make_request(timeout_ms=20), make_request()
+    enqueue(queue, late, good)
+    time.sleep(0.03)
+    assert ids(queue.take("w", 9)) == [good.id]
+    kept = queue.result(late.id)
+    assert kept is not None
+    assert Result.decode(kept).error == "expired"
+    assert [Result.decode(item).id for item in queue.receive(MAILBOX, 0.1)] == [late.id]
+
+
+def test_a_cancelled_request_never_runs(queue: Queue) -> None:
+    left, stayed = make_request(), make_request()
+    enqueue(queue, left, stayed)
+    assert queue.cancel([left.id]) == 1
+    assert ids(queue.take("w", 9)) == [stayed.id]
+    assert queue.cancel([stayed.id]) == 0  # it runs already
+    assert queue.census().items == 0
+
+
+def test_a_result_reaches_its_mailbox_and_is_kept_under_its_id(queue: Queue) -> None:
+    request = make_request()
+    enqueue(queue, request)
+    queue.take("w", 1)
+    result = Result(request.id, items=[{"themes": []}], batch_size=1)
+    assert queue.ack("w", [(request, result)]) == 1
+    (received,) = queue.receive(MAILBOX, 0.1)
+    assert Result.decode(received) == result
+    assert queue.result(request.id) == received
+
+
+def test_a_late_worker_cannot_overwrite(client: redis.Redis) -> None:
+    queue = with_settings(client, lease_ms=30)
+    request = make_request()
+    enqueue(queue, request)
+    queue.take("slow", 1)
+    time.sleep(0.04)
+    assert queue.reap() == 1
+    assert ids(queue.take("quick", 1)) == [request.id]
+    assert queue.ack("slow", [(request, Result(request.id, version="slow"))]) == 0
+    assert queue.ack("quick", [(request, Result(request.id, version="quick"))]) == 1
+    assert queue.ack("slow", [(request, Result(request.id, version="slow"))]) == 0
+    assert len(queue.receive(MAILBOX, 0.1)) == 1
+    kept = queue.result(request.id)
+    assert kept is not None
+    assert Result.decode(kept).version == "quick"
+
+
+def test_a_renewed_lease_is_not_reaped(client: redis.Redis) -> None:
+    queue = with_settings(client, lease_ms=60)
+    request = make_request()
+    enqueue(queue, request)
+    queue.take("w", 1)
+    for _ in range(4):
+        time.sleep(0.03)
+        assert queue.renew("w", [request.id]) == 1
+        assert queue.reap() == 0
+    time.sleep(0.07)
+    assert queue.reap() == 1
+    assert queue.renew("w", [request.id]) == 0
+
+
+def test_requests_of_a_dead_worker_return_to_the_head_at_once(queue: Queue) -> None:
+    first, second = make_request(), make_request()
+    enqueue(queue, first, second)
+    queue.take("dies", 1)
+    queue.beat("dies", {})
+    assert queue.reap(dead="dies") == 1
+    assert ids(queue.take("w", 1)) == [first.id]
+    assert len(queue.census().workers) == 1
+
+
+def test_a_request_lost_with_its_worker_runs_alone(queue: Queue) -> None:
+    requests = [make_request() for _ in range(4)]
+    enqueue(queue, *requests)
+    queue.take("dies", 2)
+    queue.reap(dead="dies")
+    batches = [ids(queue.take("w", 9)) for _ in range(3)]
+    assert [len(batch) for batch in batches] == [1, 1, 2]
+    assert {batch[0] for batch in batches[:2]} == {requests[0].id, requests[1].id}
+
+
+def test_a_request_that_took_down_too_many_workers_is_answered_so(queue: Queue) -> None:
+    deadly = make_request()
+    enqueue(queue, deadly)
+    for _ in range(2):
+        queue.take("dies", 1)
+        assert queue.reap(dead="dies") == 1
+    queue.take("dies", 1)
+    assert queue.reap(dead="dies") == 0
+    (received,) = queue.receive(MAILBOX, 0.1)
+    assert Result.decode(received) == Result(deadly.id, "lost")
+    assert queue.take("w", 1) == []
+
+
+def test_an_idle_worker_wakes_at_once(queue: Queue, redis_url: str) -> None:
+    other = redis.Redis.from_url(redis_url)
+    started = time.monotonic()
+    queue.wait(0.2)
+    assert time.monotonic() - started >= 0.2
+    enqueue(Queue(other, "tags", Settings()), make_request())
+    started = time.monotonic()
+    queue.wait(5)
+    assert time.monotonic() - started < 0.2
+
+
+def test_redis_may_forget_the_scripts(queue: Queue, client: redis.Redis) -> None:
+    enqueue(queue, make_request())
+    client.script_flush()
+    assert enqueue(queue, make_request(), make_request()) == ["accepted", "accepted"]
+    client.script_flush()
+    assert len(queue.take("w", 9)) == 3
+
+
+def test_bytes_that_are_no_request_are_dropped(queue: Queue, client: redis.Redis) -> None:
+    client.rpush(keys.prefix("tags") + "queue", b"who put this here?")
+    good = make_request()
+    enqueue(queue, good)
+    assert ids(queue.take("w", 9)) == [good.id]
+
+
+def test_what_redis_knows_of_a_request_is_told(queue: Queue) -> None:
+    waiting, answered, unknown = (make_request() for _ in range(3))
+    enqueue(queue, answered, waiting)
+    queue.take("w", 1)
+    queue.ack("w", [(answered, Result(answered.id))])
+    fates = queue.fates([waiting.id, answered.id, unknown.id])
+    assert [(fate.pending, fate.result is not None) for fate in fates] == [
+        (True, False),
+        (False, True),
+        (False, False),
+    ]
+
+
+def test_nothing_is_left_behind(client: redis.Redis) -> None:
+    queue = with_settings(client, result_ttl_ms=50, heartbeat_ms=50)
+    acked, expired, cancelled = make_request(), make_request(timeout_ms=1), make_request()
+    enqueue(queue, acked, expired, cancelled)
+    queue.cancel([cancelled.id])
+    time.sleep(0.01)
+    assert ids(queue.take("w", 9)) == [acked.id]
+    queue.ack("w", [(acked, Result(acked.id))])
+    time.sleep(0.1)
+    assert left_keys(client) == {"drained"}
+    assert client.pttl(keys.prefix("tags") + "drained") > 0
+
+
+def test_every_key_leaves_redis_by_itself(queue: Queue, client: redis.Redis) -> None:
+    enqueue(queue, *(make_request() for _ in range(3)))
+    queue.take("dies", 1)
+    queue.reap(dead="dies")
+    queue.take("w", 1)
+    assert {"queue", "load", "pending", "leases", "leased", "owners", "attempts", "bell"} <= (
+        left_keys(client)
+    )
+    assert all(client.pttl(key) > 0 for key in client.keys("*"))

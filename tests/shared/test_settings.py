@@ -1,0 +1,45 @@
+"""Settings and where they come from."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from shared.settings import SettingError, Settings
+
+
+def test_the_defaults_stand_where_the_environment_is_silent() -> None:
+    assert Settings.from_environment({}) == Settings()
+    assert Settings.from_environment({"PORT": ""}).port == 8000
+
+
+def test_a_setting_is_read_by_its_name_in_capitals() -> None:
+    settings = Settings.from_environment({"PORT": "9000", "MODELS_FOLDER": "/srv/models"})
+    assert settings.port == 9000
+    assert settings.models_folder == Path("/srv/models")
+
+
+@pytest.mark.parametrize("text", ["many", "-1", "0", "1.5"])
+def test_a_wrong_setting_is_named_in_the_error(text: str) -> None:
+    with pytest.raises(SettingError, match="LEASE_MS"):
+        Settings.from_environment({"LEASE_MS": text})
+
+
+def test_the_default_deadline_is_not_over_the_longest() -> None:
+    with pytest.raises(SettingError, match="MAX_DEADLINE_MS"):
+        Settings.from_environment({"MAX_DEADLINE_MS": "100"})
+
+
+def test_process_counts_suit_the_machine_unless_given() -> None:
+    web, workers = Settings().process_counts()
+    assert web >= 1
+    assert workers >= 1
+    assert Settings(web_processes=3, workers=5).process_counts() == (3, 5)
+
+
+def test_the_readme_lists_every_setting_with_its_default() -> None:
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
+    for setting in fields(Settings):
+        assert f"| `{setting.name.upper()}` | `{setting.default}` |" in readme

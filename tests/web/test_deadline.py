@@ -1,0 +1,85 @@
+"""Deadlines, and answers that come after them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+import requests
+
+from tests.service import Service
+
+pytestmark = pytest.mark.service
+
+
+def post(service: Service, photo: bytes, **fields: str) -> requests.Response:
+    files = {"image": ("photo.jpg", photo)}
+    return requests.post(f"{service.url}/predict", data=fields, files=files, timeout=40)
+
+
+def test_a_request_that_nobody_takes_in_time_gets_504_and_never_runs(
+    service: Service, photos: dict[str, bytes]
+) -> None:
+    pids = [worker["pid"] for worker in service.workers()]
+    before = sum(worker["items"] for worker in service.workers())
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        response = post(service, photos["coffee"], timeout_ms="400")
+        took = time.monotonic() - started
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert response.status_code == 504
+    assert 0.3 < took < 0.4 + 0.25
+    problem = response.json()
+    assert problem["type"].endswith("deadline")
+    assert response.headers["Location"] == problem["result"]
+    time.sleep(1)  # the workers take what is there, and say how many items they ran
+    kept = requests.get(service.url + problem["result"], timeout=5)
+    assert kept.status_code == 504, "it expired before it ran"
+    assert sum(worker["items"] for worker in service.workers()) == before
+
+
+def test_an_answer_that_came_too_late_stays_fetchable_where_the_504_says(
+    service: Service, photos: dict[str, bytes]
+) -> None:
+    points = str([[x, 150] for x in range(100, 260, 10)])  # 16: long to run, quick to cut
+    for timeout_ms in range(60, 400, 20):
+        late = post(service, photos["chelsea"], points=points, timeout_ms=str(timeout_ms))
+        if late.status_code != 504:
+            continue
+        time.sleep(1.5)
+        kept = requests.get(service.url + late.json()["result"], timeout=5)
+        if kept.status_code == 200:
+            break
+    assert kept.status_code == 200
+    answer = kept.json()
+    assert answer["request_id"] == late.json()["request_id"]
+    assert [entry["point"]["x"] for entry in answer["points"]] == list(range(100, 260, 10))
+    time.sleep(5)  # RESULT_TTL_MS of the fixture
+    assert requests.get(service.url + late.json()["result"], timeout=5).status_code == 404
+
+
+def test_a_request_without_a_mailbox_is_fetched_from_its_location(
+    service: Service, photos: dict[str, bytes]
+) -> None:
+    files = {"image": ("photo.jpg", photos["flower"])}
+    accepted = requests.post(
+        f"{service.url}/predict", files=files, headers={"Prefer": "respond-async"}, timeout=10
+    )
+    assert accepted.status_code == 202
+    where = service.url + accepted.headers["Location"]
+    until = time.monotonic() + 10
+    while (response := requests.get(where, timeout=5)).status_code == 202:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert response.status_code == 200
+    direct = post(service, photos["flower"]).json()
+    for name in ("themes", "colors"):
+        assert [entry["label"] for entry in response.json()[name]] == [
+            entry["label"] for entry in direct[name]
+        ]

@@ -1,0 +1,204 @@
+"""The worker's loop, on a real Redis with an engine that does as it is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+import redis
+
+from shared.messages import Request, Result, Tensor
+from shared.queue import Queue
+from shared.settings import Settings
+from tests.worker.fakes import MODEL, FakeEngine, pixels
+from worker.loop import Worker
+
+MAILBOX = "e" * 32
+
+
+def make_worker(queue: Queue, engine: FakeEngine, batch: int = 4) -> Worker:
+    return Worker(queue, engine, MODEL, "w", batch)
+
+
+def ask(queue: Queue, *values: int, items: int = 1, top_k: int = 5) -> list[str]:
+    """Enqueue a request per value; return their ids."""
+    requests = [
+        Request(
+            f"{value:032x}",
+            pixels(value, items),
+            5000,
+            top_k,
+            MAILBOX,
+            context=f"<{value}>".encode(),
+        )
+        for value in values
+    ]
+    queue.enqueue([request.encode() for request in requests])
+    return [request.id for request in requests]
+
+
+def results(queue: Queue) -> dict[str, Result]:
+    received = [Result.decode(payload) for payload in queue.receive(MAILBOX, 0.1)]
+    assert len({result.id for result in received}) == len(received), "an id was answered twice"
+    return {result.id: result for result in received}
+
+
+def top(result: Result) -> str:
+    return str(result.items[0]["themes"][0]["label"])
+
+
+def test_what_waits_runs_as_one_batch_and_each_gets_its_own_answer(queue: Queue) -> None:
+    ids = ask(queue, 1, 2, 3)
+    engine = FakeEngine()
+    assert make_worker(queue, engine).run_once() == 3
+    answers = results(queue)
+    assert [top(answers[id_]) for id_ in ids] == ["label 1", "label 2", "label 3"]
+    assert engine.sizes == [3]
+    assert {answer.batch_size for answer in answers.values()} == {3}
+    assert {answer.version for answer in answers.values()} == {"3"}
+    assert [answers[id_].context for id_ in ids] == ["<1>", "<2>", "<3>"]
+    assert set(answers[ids[0]].timing_ms) == {"queue", "batch_wait", "inference"}
+
+
+def test_a_lone_request_is_not_held_back_for_company(queue: Queue) -> None:
+    ask(queue, 1)
+    started = time.monotonic()
+    make_worker(queue, FakeEngine()).run_once()
+    assert time.monotonic() - started < 0.1
+
+
+def test_a_batch_is_not_larger_than_the_best_size(queue: Queue) -> None:
+    ask(queue, 1, 2, 3, 4, 5, 6)
+    engine = FakeEngine()
+    worker = make_worker(queue, engine)
+    assert [worker.run_once() for _ in range(3)] == [4, 2, 0]
+
+
+def test_a_request_of_many_items_is_run_in_parts_and_answered_whole(queue: Queue) -> None:
+    (id_,) = ask(queue, 6, items=10)
+    engine = FakeEngine()
+    assert make_worker(queue, engine).run_once() == 10
+    assert engine.sizes == [4, 4, 2]
+    assert len(results(queue)[id_].items) == 10
+
+
+def test_each_request_gets_as_many_labels_as_it_asked_for(queue: Queue) -> None:
+    (few,) = ask(queue, 1, top_k=2)
+    (usual,) = ask(queue, 2)
+    (many,) = ask(queue, 3, top_k=42)
+    make_worker(queue, FakeEngine()).run_once()
+    answers = results(queue)
+    assert [len(answers[id_].items[0]["themes"]) for id_ in (few, usual, many)] == [2, 5, 8]
+
+
+def raise_on(*bad: int) -> Callable[[Tensor], None]:
+    def before(batch: Tensor) -> None:
+        if set(batch[:, 0, 0, 0].tolist()) & set(bad):
+            raise RuntimeError("this one is bad")
+
+    return before
+
+
+def test_one_bad_request_does_not_fail_its_batch(queue: Queue) -> None:
+    good, bad, other = ask(queue, 1, 2, 3)
+    make_worker(queue, FakeEngine(raise_on(2))).run_once()
+    answers = results(queue)
+    assert answers[bad].error == "failed"
+    assert (top(answers[good]), top(answers[other])) == ("label 1", "label 3")
+
+
+def test_tensors_of_another_shape_fail_alone(queue: Queue) -> None:
+    (good,) = ask(queue, 1)
+    odd = Request(f"{99:032x}", [pixels(9)[0][:, :1]], 5000, mailbox=MAILBOX)
+    queue.enqueue([odd.encode()])
+    make_worker(queue, FakeEngine()).run_once()
+    answers = results(queue)
+    assert answers[odd.id].error == "failed"
+    assert top(answers[good]) == "label 1"
+
+
+def test_a_request_of_another_version_does_not_stop_the_worker(
+    queue: Queue, client: redis.Redis
+) -> None:
+    payload = bytearray(Request("a" * 32, pixels(1), 5000).encode())
+    payload[4] = 9
+    queue.enqueue([bytes(payload)])
+    (good,) = ask(queue, 1)
+    make_worker(queue, FakeEngine()).run_once()
+    assert top(results(queue)[good]) == "label 1"
+
+
+def test_leases_are_held_while_the_batch_runs(queue: Queue) -> None:
+    seen: list[tuple[str, ...]] = []
+    worker = make_worker(queue, FakeEngine(lambda batch: seen.append(worker.held)))
+    ids = ask(queue, 1, 2)
+    worker.run_once()
+    assert seen == [tuple(ids)]
+    assert worker.held == ()
+    assert queue.census().leased == 0
+
+
+def test_a_worker_told_to_stop_finishes_what_it_holds(queue: Queue) -> None:
+    stop = threading.Event()
+    worker = make_worker(queue, FakeEngine(lambda batch: stop.set()), batch=1)
+    first, second = ask(queue, 1, 2)
+    worker.run(stop)
+    assert set(results(queue)) == {first}
+    assert queue.result(second) is None
+    assert queue.census().items == 1
+
+
+def test_a_worker_outlives_a_redis_that_goes_away(client: redis.Redis) -> None:
+    class Flaky(Queue):
+        failures = 3
+
+        def take(self, token: str, max_items: int) -> list[object]:  # type: ignore[override]
+            if self.failures:
+                self.failures -= 1
+                raise redis.ConnectionError("away")
+            return super().take(token, max_items)  # type: ignore[return-value]
+
+    queue = Flaky(client, "tags", Settings())
+    queue.beat("w", {})
+    (id_,) = ask(queue, 1)
+    stop = threading.Event()
+    worker = make_worker(queue, FakeEngine(lambda batch: stop.set()))
+    worker.run(stop)
+    assert set(results(queue)) == {id_}
+
+
+def test_an_ack_that_fails_is_repeated(client: redis.Redis) -> None:
+    class Flaky(Queue):
+        failures = 2
+
+        def ack(self, token: str, answers: object) -> int:
+            if self.failures:
+                self.failures -= 1
+                raise redis.TimeoutError("no reply")
+            return super().ack(token, answers)  # type: ignore[arg-type]
+
+    queue = Flaky(client, "tags", Settings())
+    queue.beat("w", {})
+    (id_,) = ask(queue, 1)
+    engine = FakeEngine()
+    make_worker(queue, engine).run_once()
+    assert set(results(queue)) == {id_}
+    assert engine.sizes == [1], "one inference, whatever became of the replies"
+
+
+def test_a_late_answer_is_dropped_and_said(
+    client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = Queue(client, "tags", Settings(lease_ms=20))
+    queue.beat("w", {})
+
+    def lose_the_lease(batch: Tensor) -> None:
+        time.sleep(0.03)
+        queue.reap()
+
+    (id_,) = ask(queue, 1)
+    make_worker(queue, FakeEngine(lose_the_lease)).run_once()
+    assert queue.result(id_) is None
+    assert "results came after their lease" in caplog.messages
