@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -35,11 +36,21 @@ def main() -> int:
         signal.signal(number, _raise_stop)
     try:
         settings = Settings.from_environment()
+        _check_port(settings)
         with tempfile.TemporaryDirectory(prefix="batchpoint-") as folder:
             return _run(settings, Path(folder))
     except (SettingError, NoRedisError) as error:
         print(f"batchpoint: {error}", file=sys.stderr)
         return 2
+
+
+def _check_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise SettingError(f"PORT={settings.port} is taken: {error.strerror}") from error
 
 
 def _run(settings: Settings, folder: Path) -> int:

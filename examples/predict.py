@@ -26,12 +26,13 @@ class RefusedError(Exception):
     """The service answered that it cannot do this; the message is its own."""
 
 
-def post(url: str, photo: Path, **fields: str) -> requests.Response:
+def post(
+    url: str, photo: Path, fields: dict[str, str], headers: dict[str, str] | None = None
+) -> requests.Response:
     """Post a photo with form fields; where the service is full, try again when it says so.
 
     Raises `RefusedError`.
     """
-    headers = {"Prefer": "respond-async"} if fields.pop("later", "") else {}
     for _ in range(TRIES):
         response = requests.post(
             f"{url}/predict",
@@ -51,19 +52,20 @@ def post(url: str, photo: Path, **fields: str) -> requests.Response:
 
 def one_point(url: str, photo: Path, x: int, y: int) -> dict[str, Any]:
     """Return the themes and the colours at a point, in pixels from the top left corner."""
-    answer: dict[str, Any] = post(url, photo, x=str(x), y=str(y)).json()
+    answer: dict[str, Any] = post(url, photo, {"x": str(x), "y": str(y)}).json()
     return answer
 
 
 def several_points(url: str, photo: Path, points: list[tuple[int, int]]) -> list[dict[str, Any]]:
     """Return the answers for several points of one photo, which is sent only once."""
-    answers: list[dict[str, Any]] = post(url, photo, points=json.dumps(points)).json()["points"]
+    response = post(url, photo, {"points": json.dumps(points)})
+    answers: list[dict[str, Any]] = response.json()["points"]
     return answers
 
 
 def later(url: str, photo: Path) -> dict[str, Any]:
     """Ask about the centre without waiting, then fetch the result until it is there."""
-    response = post(url, photo, later="yes")
+    response = post(url, photo, {}, {"Prefer": "respond-async"})
     where = url + response.headers["Location"]
     while response.status_code == 202:
         time.sleep(0.1)

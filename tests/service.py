@@ -51,6 +51,7 @@ class Service:
             **self._given,
         }
         self._process = self.start("-m", "deploy.local")
+        self.pid = self._process.pid
         try:
             self.wait_for_workers(int(self._given["WORKERS"]))
         except BaseException:

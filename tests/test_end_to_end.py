@@ -78,7 +78,9 @@ def cases(photos: dict[str, bytes]) -> list[Case]:
 
 @pytest.fixture(scope="module")
 def harmed_service() -> Iterator[Service]:
-    with Service(WORKERS="2", WEB_PROCESSES="1", RESULT_TTL_MS="3000") as service:
+    with Service(
+        WORKERS="2", WEB_PROCESSES="1", RESULT_TTL_MS="3000", QUEUE_MAX_ITEMS="70"
+    ) as service:
         yield service
 
 
@@ -241,4 +243,31 @@ def test_without_workers_503_comes_at_once_and_the_next_worker_serves(
     finally:
         parent.resume()
     own_service.wait_for_workers(2)
+    cases[0].check(cases[0].ask(own_service.url).json())
+
+
+def test_a_full_queue_says_503_and_when_to_come_back(
+    own_service: Service, cases: list[Case]
+) -> None:
+    points = str([[x, 100] for x in range(0, 160, 10)])  # 16 items a request
+    workers = [worker["pid"] for worker in own_service.workers()]
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        responses = [
+            requests.post(
+                f"{own_service.url}/predict",
+                files={"image": cases[0].photo},
+                data={"points": points},
+                headers={"Prefer": "respond-async"},
+                timeout=10,
+            )
+            for _ in range(5)
+        ]
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+    assert [response.status_code for response in responses] == [202, 202, 202, 202, 503]
+    assert responses[-1].json()["type"].endswith("queue-full")
+    assert int(responses[-1].headers["Retry-After"]) >= 1
     cases[0].check(cases[0].ask(own_service.url).json())

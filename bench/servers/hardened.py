@@ -32,7 +32,7 @@ LINGER_S = 2.0
 PIECE = 65536  # bytes
 
 
-class Server(StreamServer):  # type: ignore[misc]  # gevent has no type hints
+class Server(StreamServer):
     """gevent's server; before its end it takes those whom the kernel has let in already.
 
     They would be reset, unanswered, when the last process closes the listening socket.
@@ -88,7 +88,8 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
 def drain(body: Any) -> bool:
     """Read at most `BODY_LIMIT` bytes for at most `LINGER_S`; return whether the end came."""
     left = BODY_LIMIT
-    with gevent.Timeout(LINGER_S, False), contextlib.suppress(Exception):  # a broken chunk, a reset
+    # A reset or a broken chunk: the end did not come either.
+    with contextlib.suppress(gevent.Timeout, Exception), gevent.Timeout(LINGER_S):
         while left > 0:
             piece = body.read(PIECE)
             if not piece:

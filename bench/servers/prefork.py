@@ -1,7 +1,7 @@
 """Two processes for the servers that bring no parent: `python -m bench.servers.prefork NAME PORT`.
 
 Only what the comparison needs. The parent restarts nobody: that such a server has no parent of
-its own is one of the things compared. Each server is imported in its own environment only.
+its own is one of the things compared. Each server is imported where it is run, in its own environment: elsewhere it is not installed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def pywsgi(listener: socket.socket) -> None:
 
 def cheroot(listener: socket.socket) -> None:
     """CherryPy's server, a pool of threads; it takes no ready socket, but shares a port."""
-    from cheroot import wsgi
+    from cheroot import wsgi  # type: ignore[import-not-found]  # as above
 
     address = listener.getsockname()
     listener.close()
@@ -83,7 +83,7 @@ def cheroot(listener: socket.socket) -> None:
 
 def waitress(listener: socket.socket) -> None:
     """Pylons' server: one thread reads and writes for all, a pool runs the application."""
-    from waitress.server import create_server
+    from waitress.server import create_server  # type: ignore[import-untyped]  # as above
 
     server = create_server(
         application,

@@ -96,9 +96,7 @@ def test_no_file_of_it_imports_the_other_wing(image: str, tmp_path: Path) -> Non
     files = list(lay_out(image, tmp_path).rglob("*.py"))
     assert len(files) > 15
     engines = {path for path in files if path.parent.name == "engines"}
-    wrong = {
-        str(path): imports(path) & FORBIDDEN[image] for path in files if path not in engines
-    }
+    wrong = {str(path): imports(path) & FORBIDDEN[image] for path in files if path not in engines}
     assert not {path: names for path, names in wrong.items() if names}
     assert bool(engines) == (image == "worker")
 

@@ -66,6 +66,7 @@ def test_an_image_is_upright_by_its_exif(orientation: int, kind: str, photo: Ima
     assert apart < (0.01 if kind == "PNG" else 4), "a wrong way round gives over 20"
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_an_exif_that_cannot_be_read_leaves_the_image_as_it_is(photo: Image.Image) -> None:
     data = encode(photo, "JPEG", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff garbage")
     assert open_image(data, MOST).size == photo.size
@@ -124,6 +125,7 @@ def test_an_image_without_area_is_undecodable(size: tuple[int, int]) -> None:
         open_image(png_header(*size), MOST)
 
 
+@pytest.mark.filterwarnings("ignore")  # Pillow's, of the damage
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
 def test_damage_anywhere_is_an_image_error_or_an_image(kind: str, photo: Image.Image) -> None:
     good = encode(photo.resize((90, 60)), kind)
@@ -235,7 +237,8 @@ def test_a_window_is_80_percent_of_width_and_height_around_the_point() -> None:
 def test_a_window_shows_its_part_of_the_image_and_nothing_else() -> None:
     image = Image.new("RGB", (100, 100), "white")
     image.paste("black", (80, 0, 100, 100))
-    assert cut(image, Point(0, 50), WINDOW).min() > 250, "the window ends where black begins"
+    seen = cut(image, Point(0, 50), WINDOW).mean(axis=(0, 2))
+    assert seen[:-3].min() > 250, "the window ends where black begins, but for the resampling"
     seen = cut(image, Point(99, 50), WINDOW).mean(axis=(0, 2))
     assert seen[:160].min() > 250
     assert seen[-50:].max() < 5, "the window's last quarter is black"

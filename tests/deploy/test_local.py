@@ -1,0 +1,89 @@
+"""`make run`'s launcher: what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.service import ROOT, Service
+
+pytestmark = pytest.mark.service
+
+
+def family(service: Service) -> list[psutil.Process]:
+    """Return the launcher and every process below it."""
+    launcher = psutil.Process(service.pid)
+    return [launcher, *launcher.children(recursive=True)]
+
+
+def gone(processes: list[psutil.Process], patience_s: float) -> list[psutil.Process]:
+    """Return those that still run after `patience_s` at most."""
+    _, alive = psutil.wait_procs(processes, timeout=patience_s)
+    return alive
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_nothing_is_left_behind_when_it_is_told_to_stop(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with Service(WORKERS="1", WEB_PROCESSES="1", REDIS_URL="", TMPDIR=str(tmp_path)) as service:
+        processes = family(service)
+        names = " ".join(" ".join(process.cmdline()) for process in processes)
+        assert "redis-server" in names
+        assert "run_web.py" in names
+        assert "run_worker.py" in names
+        line = f"curl -F image=@examples/photos/cat.jpg -F x=220 -F y=120 {service.url}/predict"
+        until = time.monotonic() + 10
+        while line not in service.log.read_text():
+            assert time.monotonic() < until, "it printed no curl line"
+            time.sleep(0.05)
+        pasted = subprocess.run(line.split(), cwd=ROOT, capture_output=True, check=True)
+        assert json.loads(pasted.stdout)["themes"][0]["label"] == "Cats"
+        assert service.stop(number) == 0
+        assert gone(processes, 1) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_process_outlives_a_launcher_that_was_killed() -> None:
+    with Service(WORKERS="2", WEB_PROCESSES="2", REDIS_URL="") as service:
+        processes = family(service)
+        assert len(processes) == 1 + 1 + (1 + 2) + (1 + 2)
+        processes[0].kill()
+        assert gone(processes, 10) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [("PORT", "none", "PORT='none' is not a whole number"), ("WORKERS", "-1", "WORKERS=-1")],
+)
+def test_a_wrong_setting_ends_it_with_a_reason(name: str, value: str, reason: str) -> None:
+    done = run_to_end(**{name: value})
+    assert done.returncode == 2
+    assert reason in done.stderr
+
+
+def test_a_port_that_is_taken_ends_it_with_a_reason(service: Service) -> None:
+    done = run_to_end(PORT=str(service.port))
+    assert done.returncode == 2
+    assert f"PORT={service.port} is taken" in done.stderr
+
+
+def run_to_end(**settings: str) -> subprocess.CompletedProcess[str]:
+    """Run the launcher, which is not expected to start anything."""
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local"],
+        cwd=ROOT,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )

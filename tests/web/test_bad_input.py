@@ -1,0 +1,393 @@
+"""Bad input → answer: each row of the contract, against the running service."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import requests
+import skimage.data
+from PIL import Image
+
+from tests.photo_kinds import encode, png_header
+from tests.service import Service
+from tests.web.bodies import answer, as_json, form, post, problem, raw, text
+
+pytestmark = pytest.mark.service
+
+PHOTO = encode(Image.fromarray(skimage.data.chelsea()), "JPEG")  # 451 x 300
+PNG = encode(Image.fromarray(skimage.data.chelsea()))
+TINY = base64.b64encode(encode(Image.new("RGB", (3, 3)))).decode()
+DISPOSITION = b'Content-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+
+
+@dataclass(frozen=True)
+class Case:
+    """A bad request and its answer."""
+
+    name: str
+    body: dict[str, Any]
+    status: int
+    kind: str
+    says: str = ""  # a part of `detail`
+
+
+def multipart(content: bytes, declared: str = "multipart/form-data; boundary=b") -> dict[str, Any]:
+    """Return a form as it is written, right or wrong."""
+    return text(content, declared)
+
+
+BROKEN_BODIES = [
+    Case("a form without an image", {"files": {"a": b"1"}}, 400, "malformed-body", "'image'"),
+    Case(
+        "an image under another name",
+        {"files": {"photo": ("a.jpg", PHOTO)}},
+        400,
+        "malformed-body",
+        "'image'",
+    ),
+    Case("an image as a text", {"files": {"image": (None, "a.jpg")}}, 400, "malformed-body"),
+    Case("no boundary", multipart(b"--b\r\n", "multipart/form-data"), 400, "malformed-body"),
+    Case("an empty form", multipart(b""), 400, "malformed-body"),
+    Case("a form that is none", multipart(b"junk"), 400, "malformed-body"),
+    Case(
+        "another boundary",
+        multipart(b"--c\r\n" + DISPOSITION + PHOTO + b"\r\n--c--\r\n"),
+        400,
+        "malformed-body",
+    ),
+    Case(
+        "a form that ends in the image",
+        multipart(b"--b\r\n" + DISPOSITION + PHOTO[:3000]),
+        400,
+        "malformed-body",
+    ),
+    Case("no JSON", text("nonsense"), 400, "malformed-body", "JSON"),
+    Case("empty JSON", text(""), 400, "malformed-body", "JSON"),
+    Case("half a JSON", text('{"image": "'), 400, "malformed-body", "JSON"),
+    Case("a JSON list", text("[1, 2]"), 400, "malformed-body", "not an object"),
+    Case("a JSON text", text('"a"'), 400, "malformed-body", "not an object"),
+    Case("a JSON null", text("null"), 400, "malformed-body", "not an object"),
+    Case("JSON in single quotes", text("{'image': 'a'}"), 400, "malformed-body", "JSON"),
+    Case(
+        "a JSON key twice",
+        text(f'{{"image": "{TINY}", "x": 1, "y": 1, "x": 2}}'),
+        400,
+        "malformed-body",
+        "twice",
+    ),
+    Case(
+        "NaN in JSON",
+        text(f'{{"image": "{TINY}", "x": NaN, "y": 1}}'),
+        400,
+        "malformed-body",
+        "NaN",
+    ),
+    Case(
+        "infinity in JSON",
+        text(f'{{"image": "{TINY}", "x": -Infinity, "y": 1}}'),
+        400,
+        "malformed-body",
+        "Infinity",
+    ),
+    Case("something after the JSON", text(f'{{"image": "{TINY}"}} x'), 400, "malformed-body"),
+    Case("two JSON objects", text(f'{{"image": "{TINY}"}}' * 2), 400, "malformed-body"),
+    # 1,000 levels are too deep for Python 3.11, 3.12 gives up somewhat later.
+    Case(
+        "a deep JSON list",
+        text(f'{{"image": "{TINY}", "a": ' + "[" * 10_000 + "]" * 10_000 + "}"),
+        400,
+        "malformed-body",
+    ),
+    Case("deep JSON objects", text('{"a":' * 10_000 + "1" + "}" * 10_000), 400, "malformed-body"),
+    Case("a JSON list without an end", text('{"a": ' + "[" * 1_000_000), 400, "malformed-body"),
+    Case("JSON in Latin-1", text('{"image": "\u00fc"}'.encode("latin-1")), 400, "malformed-body"),
+    Case("no image in the JSON", text('{"x": 1, "y": 2}'), 400, "malformed-body", "'image'"),
+    Case("null as an image", text('{"image": null}'), 400, "malformed-body"),
+    Case("a number as an image", text('{"image": 5}'), 400, "malformed-body"),
+    Case("image and image_path", as_json(PHOTO, image_path="a.jpg"), 400, "malformed-body"),
+    Case("a path that is a number", text('{"image_path": 5}'), 400, "malformed-body"),
+    *(
+        Case(f"bad base64: {name}", text(json.dumps({"image": value})), 400, "malformed-body")
+        for name, value in (
+            ("other letters", "%%%%"),
+            ("no padding", TINY.rstrip("=") + "A"),
+            ("padding in the middle", "QQ==QQ=="),
+            ("a data URL", f"data:image/png;base64,{TINY}"),
+            ("spaces", f" {TINY} "),
+            ("not ASCII", "\u00fc\u00fc\u00fc\u00fc"),
+        )
+    ),
+]
+
+BAD_IMAGES = [
+    Case("an empty body", text(b"", "image/jpeg"), 422, "undecodable-image", "empty"),
+    Case("an empty file", form(b""), 422, "undecodable-image", "empty"),
+    Case("an empty base64", text('{"image": ""}'), 422, "undecodable-image", "empty"),
+    Case("half a JPEG", raw(PHOTO[: len(PHOTO) // 2]), 422, "undecodable-image"),
+    Case("half a JPEG in a form", form(PHOTO[: len(PHOTO) // 2]), 422, "undecodable-image"),
+    Case("half a JPEG in JSON", as_json(PHOTO[: len(PHOTO) // 2]), 422, "undecodable-image"),
+    Case("half a PNG", raw(PNG[: len(PNG) // 2]), 422, "undecodable-image"),
+    Case("the start of a JPEG", raw(PHOTO[:20]), 422, "undecodable-image"),
+    Case("the start of a PNG", raw(PNG[:20]), 422, "undecodable-image"),
+    Case("an image without area", raw(png_header(0, 0)), 422, "undecodable-image"),
+    Case("an image without height", raw(png_header(9, 0)), 422, "undecodable-image"),
+    Case("an image without pixels", raw(png_header(9, 9)), 422, "undecodable-image"),
+    Case("text", raw(b"hello", "text/plain"), 415, "unsupported-image", "JPEG"),
+    Case("text that says JPEG", raw(b"hello", "image/jpeg"), 415, "unsupported-image"),
+    Case("text in a form", form(b"hello"), 415, "unsupported-image"),
+    Case("text in base64", as_json(b"hello"), 415, "unsupported-image"),
+    Case("a TIFF", raw(encode(Image.new("RGB", (9, 9)), "TIFF")), 415, "unsupported-image"),
+    Case("an SVG", raw(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), 415, "unsupported-image"),
+    Case("a gzipped photo", raw(b"\x1f\x8b\x08" + PHOTO), 415, "unsupported-image"),
+    Case("too many pixels", raw(png_header(60_000, 60_000)), 413, "image-too-large", "60000"),
+    Case("too many pixels in a form", form(png_header(10_000, 5_001)), 413, "image-too-large"),
+    Case("too many pixels in JSON", as_json(png_header(1, 2**31 - 1)), 413, "image-too-large"),
+]
+
+NO_NUMBERS = (
+    "",
+    " ",
+    "a",
+    "NaN",
+    "nan",
+    "inf",
+    "-inf",
+    "Infinity",
+    "1e9",
+    "1e2",
+    "0x10",
+    "1_0",
+    "1,5",
+    "10px",
+    "true",
+    "٣",
+    "9" * 400,
+)
+BAD_POINTS = [
+    *(
+        Case(f"x={value!r:.20} in a {where}", make(PHOTO, x=value, y=5), 422, "bad-parameter", "x")
+        for value in NO_NUMBERS
+        for where, make in (("form", form), ("query", raw), ("JSON", as_json))
+    ),
+    *(
+        Case(f"y={value!r:.20} in JSON", as_json(PHOTO, x=5, y=value), 422, "bad-parameter", "y")
+        for value in (True, False, [], [5], {}, 1e9, -1e9, 10**30, 1.7e308)
+    ),
+    Case(
+        "a number too large for a float",
+        text(f'{{"image": "{TINY}", "x": 1e999, "y": 1}}'),
+        422,
+        "bad-parameter",
+        "x",
+    ),
+    *(
+        Case(
+            f"{here} alone in a {where}", make(PHOTO, **{here: 5}), 422, "bad-parameter", "x and y"
+        )
+        for here in ("x", "y")
+        for where, make in (("form", form), ("query", raw), ("JSON", as_json))
+    ),
+    *(
+        Case(f"a point at {x}, {y}", make(PHOTO, x=x, y=y), 422, "point-outside", "451 x 300")
+        for x, y in ((451, 5), (5, 300), (-1, 5), (5, -0.5), (999_999_999, 5), (451, 300))
+        for make in (form, raw, as_json)
+    ),
+    *(
+        Case(f"points={value!r:.30}", make(PHOTO, points=value), 422, "bad-parameter", "points")
+        for value in (
+            [],
+            [5, 5],
+            [[5]],
+            [[5, 5, 5]],
+            [[5, 5], 5],
+            [["a", 5]],
+            [[True, 5]],
+            [[None, 5]],
+            [{"x": 5, "y": 5}],
+            {"x": 5, "y": 5},
+            5,
+            True,
+            "a",
+            "[[5, 5]",
+            "[[NaN, 5]]",
+            "[[5, 5]] x",
+            "[" * 10_000,
+            [[place, place] for place in range(17)],
+        )
+        for make in (form, as_json)
+    ),
+    Case("17 points in the query", raw(PHOTO, points=[[1, 1]] * 17), 422, "bad-parameter", "17"),
+    Case(
+        "one point of several outside", form(PHOTO, points=[[5, 5], [451, 5]]), 422, "point-outside"
+    ),
+    *(
+        Case(f"points and {name}", form(PHOTO, points=[[5, 5]], **extra), 422, "bad-parameter")
+        for name, extra in (("x, y", {"x": 5, "y": 5}), ("x", {"x": 5}), ("y", {"y": 5}))
+    ),
+]
+
+BAD_LIMITS = [
+    *(
+        Case(
+            f"{name}={value!r} in {where}", make(PHOTO, **{name: value}), 422, "bad-parameter", name
+        )
+        for name, values in (
+            ("timeout_ms", ("", "a", "0", "-1", "1.5", "30001", "1e3", "nan")),
+            ("top_k", ("", "a", "0", "-1", "1.5", "1001", "all")),
+        )
+        for value in values
+        for where, make in (("a form", form), ("the query", raw), ("JSON", as_json))
+    ),
+    *(
+        Case(
+            f"{name}={value!r} in JSON", as_json(PHOTO, **{name: value}), 422, "bad-parameter", name
+        )
+        for name in ("timeout_ms", "top_k")
+        for value in (True, [5], 0.5, 1e12)
+    ),
+    *(
+        Case(
+            f"a timeout of {value!r} in the header",
+            form(PHOTO) | {"headers": {"X-Request-Timeout-Ms": value}},
+            422,
+            "bad-parameter",
+            "timeout_ms",
+        )
+        for value in ("", "a", "0", "30001", "1.5")
+    ),
+]
+
+PATHS = [
+    Case(f"image_path={path!r}", text(json.dumps({"image_path": path})), 404, "no-such-image")
+    for path in ("a.jpg", "/etc/passwd", "../web/app.py", "", "\0", "a" * 5000)
+]
+
+
+@pytest.mark.parametrize(
+    "case",
+    [*BROKEN_BODIES, *BAD_IMAGES, *BAD_POINTS, *BAD_LIMITS, *PATHS],
+    ids=lambda case: case.name,
+)
+def test_bad_input_is_refused_by_its_row_of_the_table(case: Case, service: Service) -> None:
+    content = problem(post(service.url, case.body), case.status, case.kind)
+    assert case.says in content["detail"]
+
+
+def test_bad_input_is_refused_the_same_way_when_nobody_waits(service: Service) -> None:
+    later = {"headers": {"Prefer": "respond-async"}}
+    problem(post(service.url, form(PHOTO, x=451, y=5) | later), 422, "point-outside")
+    problem(post(service.url, form(b"hello") | later), 415, "unsupported-image")
+
+
+def test_a_field_that_is_not_known_is_ignored(service: Service) -> None:
+    answer(post(service.url, form(PHOTO, colour="red")))
+    answer(post(service.url, as_json(PHOTO, colour=[{"red": None}])))
+
+
+# --- too large
+
+
+@pytest.mark.parametrize("declared", ["image/jpeg", "application/json"])
+def test_a_body_over_the_limit_is_413(declared: str, service: Service) -> None:
+    large = PHOTO + bytes(16 * 1024 * 1024)
+    problem(post(service.url, raw(large, declared)), 413, "body-too-large")
+
+
+def test_a_form_over_the_limit_is_413(service: Service) -> None:
+    problem(post(service.url, form(PHOTO + bytes(16 * 1024 * 1024))), 413, "body-too-large")
+
+
+def test_a_body_over_the_limit_that_tells_no_length_is_413(service: Service) -> None:
+    chunks = (part for part in [PHOTO, *[bytes(1024 * 1024)] * 16])
+    response = requests.post(f"{service.url}/predict", data=chunks, timeout=30)
+    problem(response, 413, "body-too-large")
+
+
+def test_a_body_just_under_the_limit_is_read(service: Service) -> None:
+    padded = PHOTO + bytes(16 * 1024 * 1024 - len(PHOTO))
+    answer(post(service.url, raw(padded)))
+
+
+def test_a_form_of_too_many_parts_is_413(service: Service) -> None:
+    many = {f"field{number}": "1" for number in range(20)}
+    problem(post(service.url, form(PHOTO, **many)), 413, "body-too-large")
+
+
+def test_a_form_whose_text_is_too_long_is_413(service: Service) -> None:
+    problem(post(service.url, form(PHOTO, x="1" * 600_000, y="1")), 413, "body-too-large")
+
+
+# --- paths and methods
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/predict", "POST"),
+        ("PUT", "/predict", "POST"),
+        ("DELETE", "/predict/tags", "POST"),
+        ("POST", "/results/0", "GET"),
+        ("POST", "/", "GET"),
+        ("POST", "/livez", "GET"),
+        ("PUT", "/readyz", "GET"),
+        ("PATCH", "/models", "GET"),
+        ("DELETE", "/metrics", "GET"),
+        ("POST", "/openapi.json", "GET"),
+        ("BREW", "/predict", "POST"),
+    ],
+)
+def test_another_method_is_405_with_those_that_are_allowed(
+    method: str, path: str, allowed: str, service: Service
+) -> None:
+    response = requests.request(method, service.url + path, timeout=10)
+    problem(response, 405, "method-not-allowed")
+    assert allowed in re.split(", *", response.headers["Allow"])
+
+
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/predict/", "/predict/a/b", "/results", "/results/", "/livez/", "/%ff"]
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_an_unknown_path_is_404(method: str, path: str, service: Service) -> None:
+    problem(requests.request(method, service.url + path, timeout=10), 404, "not-found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/static/page.js", 200),
+        ("GET", "/static/none.js", 404),
+        ("GET", "/livez", 200),
+        ("HEAD", "/livez", 200),
+        ("GET", "/readyz", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/models", 200),
+        ("GET", "/openapi.json", 200),
+        ("OPTIONS", "/predict", 200),
+        ("GET", "/nowhere", 404),
+        ("POST", "/predict", 422),
+    ],
+)
+def test_every_answer_has_a_request_id_of_its_own(
+    method: str, path: str, status: int, service: Service
+) -> None:
+    answers = [requests.request(method, service.url + path, timeout=10) for _ in range(2)]
+    assert [response.status_code for response in answers] == [status, status]
+    ids = {response.headers["X-Request-Id"] for response in answers}
+    assert len(ids) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", request_id) for request_id in ids)
+
+
+def test_the_service_is_as_well_as_before(service: Service) -> None:
+    """After all of the above: nothing is left in the queue, and a good photo is answered."""
+    (model,) = requests.get(f"{service.url}/models", timeout=10).json()["models"]
+    assert model["queue"]["items"] == model["queue"]["leased_requests"] == 0
+    assert Image.open(io.BytesIO(PHOTO)).size == (451, 300)
+    answer(post(service.url, form(PHOTO, x=450, y=299)))
