@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import skimage
 from PIL import Image
 
 # EXIF orientation -> what makes the stored image of the upright one.
@@ -23,6 +25,11 @@ TO_STORED = {
 }
 
 Made = tuple[bytes, Image.Image]
+
+
+def cat() -> Image.Image:
+    """Return a real photo, 451 x 300 pixels."""
+    return Image.open(Path(skimage.__file__).parent / "data" / "chelsea.png").convert("RGB")
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:

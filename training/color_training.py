@@ -16,16 +16,16 @@ from training.color_survey import Survey
 
 Floats = npt.NDArray[np.float32]
 
-UNITS = 48
-STEPS = 1200
-_RATE = 3e-3
-_DECAY = 0.02
-_DROPOUT = 0.15
+UNITS = 64
+STEPS = 1800
+_RATE = 4e-3
+_DECAY = 0.01
+_DROPOUT = 0.1
 _AVERAGE = 0.998  # of the weights over the last steps
 _BALANCE = 0.25  # 0: a colour counts as often as it occurs, 1: all colours count the same
 _PHOTOS, _FLAT, _MADE = 224, 64, 32  # patches in a step
 _FLAT_LOSS, _MADE_LOSS = 0.5, 0.1  # beside the photos' loss of 1
-_CENTRE = 0.4  # of the photos' patches; the others are cut near the centre
+_CENTRE = 0.5  # of the photos' patches; the others are cut near the centre
 _MADE_POOL = 1500  # patches of each made label
 
 
@@ -130,6 +130,6 @@ class _Draw:
         turned = np.rot90(patches, random.integers(4), axes=(1, 2))
         if random.random() < 0.5:
             turned = turned[:, :, ::-1]
-        gains = random.normal(1, 0.05, (len(patches), 1, 1, 1))
-        balance = random.normal(1, 0.02, (len(patches), 1, 1, 3))
+        gains = random.normal(1, 0.03, (len(patches), 1, 1, 1))
+        balance = random.normal(1, 0.015, (len(patches), 1, 1, 3))
         return np.clip(turned / 255.0 * gains * balance, 0, 1).astype(np.float32)

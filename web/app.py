@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Mapping
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 
 from shared.manifest import Model
 from shared.queue import Queue
@@ -36,6 +36,10 @@ def create_app(
 
     @app.before_request
     def begin() -> None:
+        # gunicorn says by this that a body ends where its stream does, even one that was cut off;
+        # without it, werkzeug holds a body against its Content-Length.
+        if request.content_length is not None:
+            request.environ.pop("wsgi.input_terminated", None)
         g.started = time.perf_counter()
         g.request_id = uuid.uuid4().hex
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
 from gevent.threadpool import ThreadPool
 
 from shared.images import Pixels, Point

@@ -1,86 +1,44 @@
 """Dispatch: enqueue a request, wait for its result. The only way to wait in the web tier.
 
-A process has one dispatcher per model, and that has three greenlets which alone talk to Redis:
-one sends requests, one receives results, one sweeps up after what went wrong. The greenlets of
-HTTP requests wait for an event in memory, so however many wait, and however they end, they hold
-no connection and leave no half-read reply behind.
+A process has one dispatcher per model, and that has a few greenlets which alone talk to Redis:
+one sends requests, one receives results, one cancels those whose client left, one sweeps up after
+what went wrong. The greenlets of HTTP requests wait for an event in memory, so however many wait,
+and however they end, they hold no connection and leave no half-read reply behind.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
+import select
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import gevent
-from gevent.event import AsyncResult
+from gevent import monkey
 from gevent.queue import Queue as Outbox
 from redis.exceptions import RedisError
 
 from shared.logs import fields
 from shared.messages import MessageError, Request, Result
-from shared.queue import Enqueued, Queue
+from shared.queue import Queue
+from web.tickets import (
+    ClientLeftError,
+    DeadlineError,
+    InferenceError,
+    StoreAwayError,
+    Ticket,
+)
 
 _log = logging.getLogger(__name__)
 
 _SEND_AT_ONCE = 32
 _SWEEP_S = 0.5
+_WATCH_S = 0.1
 
-
-class QueueFullError(Exception):
-    """The queue takes no more; `retry_after_ms` comes from the measured drain rate."""
-
-    def __init__(self, retry_after_ms: int) -> None:
-        super().__init__("the queue is full")
-        self.retry_after_ms = retry_after_ms
-
-
-class NoWorkerError(Exception):
-    """No live worker serves the model."""
-
-
-class StoreAwayError(Exception):
-    """Redis could not be reached before the deadline."""
-
-
-class DeadlineError(Exception):
-    """No result by the deadline; one that comes later is kept under `request_id`."""
-
-    def __init__(self, request_id: str) -> None:
-        super().__init__("no result by the deadline")
-        self.request_id = request_id
-
-
-class InferenceError(Exception):
-    """The request itself brought the engine down, or workers with it."""
-
-
-class Ticket:
-    """One request in this process's memory until its result is here or its deadline passed."""
-
-    def __init__(self, request: Request) -> None:
-        self.id = request.id
-        self.deadline = time.monotonic() + request.timeout_ms / 1000
-        self._request = request
-        self.accepted: AsyncResult[bool] = AsyncResult()
-        self.result: AsyncResult[Result] = AsyncResult()
-        self.accepted_at = float("inf")
-
-    def left_s(self) -> float:
-        """Return what is left until the deadline, in seconds; negative when it passed."""
-        return self.deadline - time.monotonic()
-
-    def encode(self) -> bytes:
-        """Return the request's bytes, with what is left of its budget now."""
-        left_ms = max(1, int(self.left_s() * 1000))
-        return replace(self._request, timeout_ms=left_ms).encode()
-
-    def refuse(self, error: Exception) -> None:
-        """Let whoever waits have `error`."""
-        self.accepted.set_exception(error)
-        self.result.set_exception(error)
+# The original: gevent's own would make a watcher for every socket at every look.
+_poll = monkey.get_original("select", "poll")
 
 
 class Dispatcher:
@@ -96,17 +54,18 @@ class Dispatcher:
         self._waiting: dict[str, Ticket] = {}
 
     def start(self) -> None:
-        """Start the three greenlets."""
-        for loop in (self._send_loop, self._receive_loop, self._sweep_loop):
+        """Start the greenlets."""
+        for loop in (self._send_loop, self._receive_loop, self._watch_loop, self._sweep_loop):
             gevent.spawn(self._forever, loop)
 
-    def predict(self, request: Request) -> Result:
+    def predict(self, request: Request, client_fd: int = -1) -> Result:
         """Enqueue and wait for the result, for the request's `timeout_ms` at most.
 
-        Raises `QueueFullError`, `NoWorkerError`, `StoreAwayError`, `DeadlineError` or
-        `InferenceError`.
+        When the client closes the socket `client_fd` meanwhile, the request is cancelled. Raises
+        `ClientLeftError` then, and `QueueFullError`, `NoWorkerError`, `StoreAwayError`,
+        `DeadlineError` or `InferenceError`.
         """
-        ticket = self._submit(replace(request, mailbox=self._mailbox))
+        ticket = self._submit(replace(request, mailbox=self._mailbox), client_fd)
         try:
             result = ticket.result.get(timeout=max(0.0, ticket.left_s()))
         except gevent.Timeout:
@@ -145,8 +104,8 @@ class Dispatcher:
             raise KeyError(request_id)
         return None
 
-    def _submit(self, request: Request) -> Ticket:
-        ticket = Ticket(request)
+    def _submit(self, request: Request, client_fd: int = -1) -> Ticket:
+        ticket = Ticket(request, client_fd)
         self._waiting[ticket.id] = ticket
         self._outbox.put(ticket)
         return ticket
@@ -181,7 +140,8 @@ class Dispatcher:
                     self._outbox.put(ticket)
                 raise
             for ticket, reply in zip(tickets, replies, strict=True):
-                _settle(ticket, reply)
+                ticket.settle(reply)
+            self._cancel([ticket for ticket in tickets if ticket.abandoned])
 
     def _is_wanted(self, ticket: Ticket) -> bool:
         return ticket.id in self._waiting and ticket.left_s() > 0
@@ -190,6 +150,24 @@ class Dispatcher:
         while True:
             for payload in self._receiving.receive(self._mailbox, self._receive_s):
                 self._deliver(payload)
+
+    def _watch_loop(self) -> None:
+        """Cancel the requests of clients that left: their work would be for nobody."""
+        while True:
+            gevent.sleep(_WATCH_S)
+            watched = {ticket.client_fd: ticket for ticket in self._waiting.values()}
+            poll = _poll()
+            for client_fd in watched.keys() - {-1}:
+                poll.register(client_fd, select.POLLRDHUP)
+            left = [watched[client_fd] for client_fd, _ in poll.poll(0)]
+            for ticket in left:
+                ticket.abandoned = True
+                ticket.refuse(ClientLeftError())
+            self._cancel([ticket for ticket in left if ticket.accepted_at < float("inf")])
+
+    def _cancel(self, tickets: list[Ticket]) -> None:
+        if tickets:
+            self._sending.cancel([ticket.id for ticket in tickets])
 
     def _sweep_loop(self) -> None:
         """Find results whose message was lost, and send again what Redis has lost."""
@@ -217,16 +195,6 @@ class Dispatcher:
         ticket = self._waiting.pop(result.id, None)
         if ticket is not None:
             ticket.result.set(result)
-
-
-def _settle(ticket: Ticket, reply: Enqueued) -> None:
-    if reply.status == "full":
-        ticket.refuse(QueueFullError(reply.retry_after_ms))
-    elif reply.status == "no_worker":
-        ticket.refuse(NoWorkerError())
-    else:
-        ticket.accepted_at = time.monotonic()
-        ticket.accepted.set(True)
 
 
 def _checked(result: Result) -> Result:

@@ -16,7 +16,7 @@ from werkzeug.exceptions import (
 
 from shared import images
 from shared.logs import fields
-from web import dispatch, uploads
+from web import tickets, uploads
 
 _log = logging.getLogger(__name__)
 
@@ -45,11 +45,12 @@ KINDS: dict[type[Exception], Kind] = {
     images.ImageTooLargeError: Kind(413, "image-too-large", "The image has too many pixels"),
     images.UndecodableImageError: Kind(422, "undecodable-image", "The image cannot be decoded"),
     images.PointOutsideError: Kind(422, "point-outside", "The point is outside the image"),
-    dispatch.QueueFullError: Kind(503, "queue-full", "The queue is full"),
-    dispatch.NoWorkerError: Kind(503, "no-worker", "No worker is ready"),
-    dispatch.StoreAwayError: Kind(503, "store-away", "The queue cannot be reached"),
-    dispatch.DeadlineError: Kind(504, "deadline", "No answer by the deadline"),
-    dispatch.InferenceError: Kind(500, "inference-failed", "The image could not be classified"),
+    tickets.QueueFullError: Kind(503, "queue-full", "The queue is full"),
+    tickets.NoWorkerError: Kind(503, "no-worker", "No worker is ready"),
+    tickets.StoreAwayError: Kind(503, "store-away", "The queue cannot be reached"),
+    tickets.DeadlineError: Kind(504, "deadline", "No answer by the deadline"),
+    tickets.ClientLeftError: Kind(499, "client-left", "The client left"),
+    tickets.InferenceError: Kind(500, "inference-failed", "The image could not be classified"),
 }
 UNKNOWN = Kind(500, "internal", "Something went wrong here")
 
@@ -76,7 +77,7 @@ def to_response(error: Exception) -> Response:
     response = Response(status=kind.status, mimetype="application/problem+json")
     if kind.status == 503:
         response.headers["Retry-After"] = str(_retry_after_s(error))
-    if isinstance(error, dispatch.DeadlineError):
+    if isinstance(error, tickets.DeadlineError):
         problem["result"] = response.headers["Location"] = f"/results/{error.request_id}"
     if isinstance(error, uploads.SlowBodyError):
         response.headers["Connection"] = "close"
@@ -115,6 +116,6 @@ def _detail(error: Exception, kind: Kind) -> str:
 
 
 def _retry_after_s(error: Exception) -> int:
-    if isinstance(error, dispatch.QueueFullError):
+    if isinstance(error, tickets.QueueFullError):
         return min(max(math.ceil(error.retry_after_ms / 1000), 1), 60)
     return _RETRY_AFTER_S

@@ -12,6 +12,7 @@ from typing import Any
 
 import gevent
 from flask import Request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
 from shared.images import Point, looks_like_image
@@ -57,8 +58,9 @@ def read_upload(request: Request, settings: Settings) -> Upload:
     try:
         with gevent.Timeout(settings.body_timeout_s, SlowBodyError("no whole body in time")):
             image, given = _read_body(request, settings)
-    except (OSError, ClientDisconnected) as error:
-        raise MalformedBodyError("the body ended early") from error
+    except (OSError, ClientDisconnected, ParseException) as error:
+        # The client left in the middle, or its chunks are broken.
+        raise MalformedBodyError("the body ended early or is broken") from error
     named = {name: given.get(name, request.args.get(name)) for name in _FIELDS}
     if "X-Request-Timeout-Ms" in request.headers:
         named["timeout_ms"] = request.headers["X-Request-Timeout-Ms"]

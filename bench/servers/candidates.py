@@ -80,10 +80,7 @@ CANDIDATES = (
     Candidate("gunicorn gevent", (*GUNICORN, "--worker-class", "gevent", APP)),
     Candidate(
         "gunicorn gevent, hardened",
-        (
-            *(*GUNICORN, "--worker-class", "bench.servers.hardened.Worker"),
-            "bench.servers.hardened:bounded",
-        ),
+        ("python", "-m", "bench.servers.hardened", "{port}"),
     ),
     Candidate(
         "gunicorn gevent, C parser",

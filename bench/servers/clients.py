@@ -209,7 +209,8 @@ def stopped(server: Server) -> Outcome:
 CHECKS: dict[str, Callable[[Server], Outcome]] = {
     "10 slow headers": lambda server: drip(server.port, 10, START, HEADER_S + 2),
     "200 slow headers": lambda server: drip(server.port, 200, START, HEADER_S + 2),
-    "200 slow bodies": lambda server: drip(server.port, 200, BODY, BODY_S),
+    # More than the threads of two processes.
+    "300 slow bodies": lambda server: drip(server.port, 300, BODY, BODY_S),
     "50 clients that read nothing": unread,
     "4 send 3 GB after the 413": flood,
     "200 clients that leave": leave,

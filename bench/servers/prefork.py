@@ -1,7 +1,8 @@
 """Two processes for the servers that bring no parent: `python -m bench.servers.prefork NAME PORT`.
 
 Only what the comparison needs. The parent restarts nobody: that such a server has no parent of
-its own is one of the things compared. Each server is imported where it is run, in its own environment: elsewhere it is not installed.
+its own is one of the things compared. Each server is imported where it runs, in an environment
+of its own; elsewhere it is not installed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The images: what their Dockerfiles put in is there, is enough, and is no more than it should be.
 
 No Docker engine is needed: the files that an image gets are laid out in a folder of their own and
-run there with the environment, commands and health checks of the Dockerfile and the compose file.
+run there by the commands and health checks of the Dockerfile and the compose file. Of the packages
+installed here, only those that the image locks can be imported there.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,8 @@ import pytest
 import redis
 import requests
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from shared.processes import spawn, stop_all
 from shared.queue import Queue
@@ -54,6 +58,41 @@ def service(name: str) -> dict[str, Any]:
     return dict(loaded)
 
 
+# Python runs this when it starts, before any code of ours.
+REFUSE = """
+import sys
+class Refuse:
+    def find_spec(name, path=None, target=None):
+        if name.partition(".")[0] in FOREIGN:
+            raise ModuleNotFoundError(f"{name} is not in the image", name=name)
+sys.meta_path.insert(0, Refuse)
+"""
+
+
+def locked(image: str) -> set[str]:
+    """Return the packages that an image gets on a machine like this one."""
+    text = (ROOT / "requirements" / f"{image}.txt").read_text()
+    lines = re.findall(r"^(\w.*?)\s*\\?$", text, re.MULTILINE)
+    found = [Requirement(line) for line in lines]
+    return {
+        canonicalize_name(item.name)
+        for item in found
+        if item.marker is None or item.marker.evaluate()
+    }
+
+
+def refuse_foreign(image: str, folder: Path) -> Path:
+    """Put into `folder` what keeps Python from importing packages that the image lacks."""
+    foreign = {
+        module
+        for module, owners in packages_distributions().items()
+        if not {canonicalize_name(owner) for owner in owners} & locked(image)
+    }
+    assert "pytest" in foreign
+    (folder / "sitecustomize.py").write_text(f"FOREIGN = {foreign!r}{REFUSE}")
+    return folder
+
+
 def lay_out(image: str, folder: Path) -> Path:
     """Copy the files of an image, and nothing else, below `folder`."""
     for source in sources(image):
@@ -81,9 +120,8 @@ def test_packages_are_locked_and_only_those_that_the_image_needs(image: str) -> 
     (install,) = [line for line in instructions(image, "RUN") if line.startswith("pip")]
     assert "--require-hashes" in install
     assert install.endswith(f" -r requirements/{image}.txt")
-    locked = re.findall(r"^([\w-]+)==", (ROOT / f"requirements/{image}.txt").read_text(), re.M)
-    assert "redis" in locked
-    assert not [name for name in locked if name.startswith(PACKAGES[image])]
+    assert "redis" in locked(image)
+    assert not [name for name in locked(image) if name.startswith(PACKAGES[image])]
 
 
 @pytest.mark.parametrize("image", IMAGES)
@@ -141,10 +179,14 @@ def containers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, C
             else:
                 command = json.loads(instructions(name, "CMD")[0])
                 lay_out(name, folder)
-            made[name] = Container(name, folder, given, ports)
+            environment = dict(given)
+            if name in IMAGES:
+                site = refuse_foreign(name, tmp_path_factory.mktemp(f"{name}-site"))
+                environment["PYTHONPATH"] = str(site)
+            made[name] = Container(name, folder, environment, ports)
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(folder)
-                for key, value in given.items():
+                for key, value in environment.items():
                     patch.setenv(key, value)
                 processes.append(spawn(command))
             until = time.monotonic() + 90

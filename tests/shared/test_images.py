@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import pytest
-import skimage.data
 from PIL import Image
 
 from shared.images import (
@@ -23,7 +22,7 @@ from shared.images import (
     cut,
     open_image,
 )
-from tests.photo_kinds import KINDS, TO_STORED, encode, png_header, stored
+from tests.photo_kinds import KINDS, TO_STORED, cat, encode, png_header, stored
 
 WINDOW = Crop(224, 224, fraction=0.8)
 PATCH = Crop(9, 9, pixels=9)
@@ -33,7 +32,7 @@ MOST = 50_000_000
 @pytest.fixture(scope="module")
 def photo() -> Image.Image:
     """A real photo, 451 x 300."""
-    return Image.fromarray(skimage.data.chelsea())
+    return cat()
 
 
 def numbered(width: int, height: int) -> Image.Image:

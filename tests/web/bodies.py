@@ -9,6 +9,8 @@ from typing import Any
 
 import requests
 
+SAME = 1e-4  # as `apart`: a batch of another size may round the last digits otherwise
+
 Likelihoods = dict[str, dict[str, float]]
 
 
@@ -26,7 +28,7 @@ def as_json(photo: bytes, **fields: Any) -> dict[str, Any]:
     return {"json": {"image": base64.b64encode(photo).decode(), **fields}}
 
 
-def raw(photo: bytes, declared: str = "image/jpeg", **fields: Any) -> dict[str, Any]:
+def raw(photo: bytes, declared: str = "image/jpeg", /, **fields: Any) -> dict[str, Any]:
     """Return the photo itself as the body, the fields in the query."""
     query = form(photo, **fields)["data"]
     return {"data": photo, "headers": {"Content-Type": declared}, "params": query}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -19,11 +20,17 @@ def post(service: Service, photo: bytes, **fields: str) -> requests.Response:
     return requests.post(f"{service.url}/predict", data=fields, files=files, timeout=40)
 
 
+def items_run(service: Service) -> int:
+    """Return how many items the workers have run; they say so twice a second."""
+    time.sleep(1)
+    return sum(worker["items"] for worker in service.workers())
+
+
 def test_a_request_that_nobody_takes_in_time_gets_504_and_never_runs(
     service: Service, photos: dict[str, bytes]
 ) -> None:
     pids = [worker["pid"] for worker in service.workers()]
-    before = sum(worker["items"] for worker in service.workers())
+    before = items_run(service)
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -38,10 +45,10 @@ def test_a_request_that_nobody_takes_in_time_gets_504_and_never_runs(
     problem = response.json()
     assert problem["type"].endswith("deadline")
     assert response.headers["Location"] == problem["result"]
-    time.sleep(1)  # the workers take what is there, and say how many items they ran
+    time.sleep(0.5)
     kept = requests.get(service.url + problem["result"], timeout=5)
     assert kept.status_code == 504, "it expired before it ran"
-    assert sum(worker["items"] for worker in service.workers()) == before
+    assert items_run(service) == before
 
 
 def test_an_answer_that_came_too_late_stays_fetchable_where_the_504_says(
@@ -83,3 +90,29 @@ def test_a_request_without_a_mailbox_is_fetched_from_its_location(
         assert [entry["label"] for entry in response.json()[name]] == [
             entry["label"] for entry in direct[name]
         ]
+
+
+def test_the_request_of_a_client_that_left_never_runs(
+    service: Service, photos: dict[str, bytes]
+) -> None:
+    pids = [worker["pid"] for worker in service.workers()]
+    before = items_run(service)
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with socket.create_connection(("127.0.0.1", service.port)) as client:
+            head = (
+                "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
+                f"Content-Type: image/jpeg\r\nContent-Length: {len(photos['coffee'])}\r\n\r\n"
+            )
+            client.sendall(head.encode() + photos["coffee"])
+            until = time.monotonic() + 1.5
+            while service.queue().census().items == 0:
+                assert time.monotonic() < until, "it was not enqueued"
+                time.sleep(0.01)
+        time.sleep(0.4)
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+    assert items_run(service) == before
+    assert service.queue().census().items == 0

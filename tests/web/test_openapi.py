@@ -21,7 +21,7 @@ from shared.manifest import read_models
 from shared.queue import Queue
 from shared.settings import Settings
 from tests.service import ROOT, Service
-from web import dispatch, errors, uploads
+from web import errors, tickets, uploads
 from web.app import create_app
 from web.decoding import Decoder
 from web.dispatch import Dispatcher
@@ -192,12 +192,13 @@ def test_its_problems_are_those_of_the_table() -> None:
     "error",
     [
         uploads.SlowBodyError("no whole body in time"),
-        dispatch.QueueFullError(2500),
-        dispatch.QueueFullError(10**9),
-        dispatch.NoWorkerError(),
-        dispatch.StoreAwayError(),
-        dispatch.DeadlineError("0" * 32),
-        dispatch.InferenceError("failed"),
+        tickets.QueueFullError(2500),
+        tickets.QueueFullError(10**9),
+        tickets.NoWorkerError(),
+        tickets.StoreAwayError(),
+        tickets.DeadlineError("0" * 32),
+        tickets.ClientLeftError(),
+        tickets.InferenceError("failed"),
         ImageTooLargeError("too large"),
         RuntimeError("a bug"),
     ],

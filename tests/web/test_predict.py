@@ -1,13 +1,10 @@
-"""The HTTP contract of `/predict` and `/results`, against the running service."""
+"""The HTTP contract of `/predict`: bodies, points, labels and deadlines."""
 
 from __future__ import annotations
 
 import io
-import os
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +12,13 @@ import pytest
 import requests
 from PIL import Image
 
-from tests.photo_kinds import KINDS, TO_STORED, encode, stored
 from tests.service import Service
-from tests.web.bodies import answer, apart, as_json, form, post, problem, raw, text
+from tests.web.bodies import SAME, answer, apart, as_json, form, post, problem, raw, text
+from tests.web.workers import asleep
 
 pytestmark = pytest.mark.service
 
-SAME = 1e-4  # a batch of another size may round the last digits otherwise
 ALL = 42  # labels
-
-
-@pytest.fixture(scope="module")
-def cat(photos: dict[str, bytes]) -> bytes:
-    """A photo of 451 x 300 pixels."""
-    return photos["chelsea"]
-
-
-@contextmanager
-def workers_asleep(service: Service) -> Iterator[None]:
-    """Stop the workers for a moment, too short for them to count as dead."""
-    pids = [worker["pid"] for worker in service.workers()]
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 # --- the answer
@@ -154,7 +131,13 @@ def test_several_points_are_answered_in_the_order_asked_and_as_each_alone(
 ) -> None:
     photo = photos["coffee"]
     width, height = Image.open(io.BytesIO(photo)).size
-    points = [[width - 1, height - 1], [0, 0], [width / 2 + 0.5, 10], [0, 0], [20, height - 5]]
+    points: list[list[float]] = [
+        [width - 1, height - 1],
+        [0, 0],
+        [width / 2 + 0.5, 10],
+        [0, 0],
+        [20, height - 5],
+    ]
     content = answer(post(service.url, body(photo, points=points, top_k=ALL)))
     assert "point" not in content
     assert "themes" not in content
@@ -214,7 +197,7 @@ def test_the_deadline_can_be_lowered(way: str, service: Service, cat: bytes) -> 
             "/predict",
         ),
     }[way]
-    with workers_asleep(service):
+    with asleep(service):
         started = time.monotonic()
         response = post(service.url, body, path)
         took_s = time.monotonic() - started
@@ -224,127 +207,6 @@ def test_the_deadline_can_be_lowered(way: str, service: Service, cat: bytes) -> 
     assert response.headers["Location"] == content["result"]
 
 
-# --- later
-
-
-def fetch(url: str, seconds: float = 10) -> requests.Response:
-    """Return what a result's place says once it is no longer 202."""
-    until = time.monotonic() + seconds
-    while True:
-        response = requests.get(url, timeout=10)
-        if response.status_code != 202 or time.monotonic() > until:
-            return response
-        assert response.json()["result"] in url
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize("body", [form, as_json, raw])
-@pytest.mark.parametrize("prefer", ["respond-async", "wait=10, respond-async"])
-def test_an_answer_can_be_fetched_later(
-    prefer: str, body: Callable[..., dict[str, Any]], service: Service, cat: bytes
-) -> None:
-    asked = body(cat, x=5, y=6, top_k=ALL)
-    asked["headers"] = {**asked.get("headers", {}), "Prefer": prefer}
-    accepted = post(service.url, asked)
-    assert accepted.status_code == 202
-    assert accepted.headers["Preference-Applied"] == "respond-async"
-    assert int(accepted.headers["Retry-After"]) >= 1
-    content = accepted.json()
-    where = f"/results/{accepted.headers['X-Request-Id']}"
-    assert accepted.headers["Location"] == where
-    assert content == {
-        "request_id": accepted.headers["X-Request-Id"],
-        "success": True,
-        "result": where,
-    }
-    response = fetch(service.url + where)
-    assert response.status_code == 200
-    later = response.json()
-    assert later["request_id"] == content["request_id"]
-    assert later["point"] == {"x": 5, "y": 6}
-    assert apart(later, answer(post(service.url, form(cat, x=5, y=6, top_k=ALL)))) < SAME
-    assert fetch(service.url + where).json() == later, "it stays for a while"
-
-
-def test_a_result_that_is_not_there_yet_is_202(service: Service, cat: bytes) -> None:
-    with workers_asleep(service):
-        accepted = post(service.url, form(cat) | {"headers": {"Prefer": "respond-async"}})
-        where = service.url + accepted.headers["Location"]
-        waiting = requests.get(where, timeout=10)
-    assert waiting.status_code == 202
-    assert waiting.headers["Location"] == accepted.headers["Location"]
-    assert waiting.json() == accepted.json()
-    assert fetch(where).status_code == 200
-
-
-@pytest.mark.parametrize("name", ["nothing", "0" * 32, "a b", "%00", "{tags}", "ü", "*"])
-def test_an_unknown_result_is_404(name: str, service: Service) -> None:
-    problem(requests.get(f"{service.url}/results/{name}", timeout=10), 404, "not-found")
-
-
-@pytest.mark.parametrize("name", ["nothing", "Tags", "..", "%2e%2e%2ftags", "tags/1", "tags/"])
+@pytest.mark.parametrize("name", ["nothing", "Tags", "%2e%2e%2ftags", "tags/1", "tags/"])
 def test_an_unknown_model_is_404(name: str, service: Service, cat: bytes) -> None:
     problem(post(service.url, form(cat), f"/predict/{name}"), 404, "not-found")
-
-
-# --- kinds of photos
-
-
-@pytest.mark.parametrize("name", KINDS)
-def test_every_kind_of_image_is_seen_as_the_rgb_that_it_shows(
-    name: str, service: Service, cat: bytes
-) -> None:
-    data, shown = KINDS[name](Image.open(io.BytesIO(cat)))
-    seen = answer(post(service.url, raw(data, x=40, y=250, top_k=ALL)))
-    plain = answer(post(service.url, raw(encode(shown), x=40, y=250, top_k=ALL)))
-    # Alpha is rounded here and there, and the picture of several is a lossy one.
-    assert apart(seen, plain) < 0.05
-    assert seen["themes"][0]["label"] == plain["themes"][0]["label"]
-    assert seen["colors"][0]["label"] == plain["colors"][0]["label"]
-
-
-@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
-@pytest.mark.parametrize("orientation", TO_STORED)
-def test_the_point_is_one_of_the_upright_image(
-    orientation: int, kind: str, service: Service, cat: bytes
-) -> None:
-    upright = Image.open(io.BytesIO(cat)).convert("RGB")
-    for x, y in ((60, 30), (440, 280)):  # far from the middle; 440 is outside where lying
-        expected = answer(post(service.url, raw(encode(upright), x=x, y=y, top_k=ALL)))
-        data = stored(upright, orientation, kind)
-        turned = answer(post(service.url, raw(data, x=x, y=y, top_k=ALL)))
-        assert turned["point"] == {"x": x, "y": y}
-        # JPEG stores other pixels for each orientation.
-        assert apart(expected, turned) < (SAME if kind == "PNG" else 0.1)
-
-
-@pytest.mark.parametrize("orientation", TO_STORED)
-def test_each_corner_keeps_its_colour_whatever_the_orientation(
-    orientation: int, service: Service
-) -> None:
-    upright = Image.new("RGB", (60, 40), "red")
-    upright.paste("blue", (30, 0, 60, 20))
-    upright.paste("green", (0, 20, 30, 40))
-    upright.paste("white", (30, 20, 60, 40))
-    points = [[5, 5], [55, 5], [5, 35], [55, 35]]
-    content = answer(post(service.url, raw(stored(upright, orientation), points=points)))
-    seen = [entry["colors"][0]["label"] for entry in content["points"]]
-    assert seen == ["red", "blue", "green", "white"]
-
-
-@pytest.mark.parametrize("size", [(1, 1), (5, 3), (1, 900), (3000, 2)])
-def test_an_image_smaller_than_the_crops_is_answered(
-    size: tuple[int, int], service: Service
-) -> None:
-    last = {"x": size[0] - 1, "y": size[1] - 1}
-    content = answer(post(service.url, raw(encode(Image.new("RGB", size, "red")), **last)))
-    assert content["point"] == last
-    assert content["colors"][0]["label"] == "red"
-
-
-@pytest.mark.parametrize("x", [0, 450, 450.9])
-@pytest.mark.parametrize("y", [0, 299, 299.9])
-def test_a_point_on_the_border_is_answered(
-    x: float, y: float, service: Service, cat: bytes
-) -> None:
-    assert answer(post(service.url, form(cat, x=x, y=y)))["point"] == {"x": x, "y": y}

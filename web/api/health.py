@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from shared.manifest import Classifier, Model
 from shared.queue import Queue
 from web import metrics
-from web.dispatch import NoWorkerError, StoreAwayError
+from web.tickets import NoWorkerError, StoreAwayError
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _OPENAPI = Path(__file__).parent.parent / "openapi.json"

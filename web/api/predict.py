@@ -47,7 +47,8 @@ def blueprint(
         if "respond-async" in request.headers.get("Prefer", ""):
             dispatcher.enqueue(message)
             return _accepted(g.request_id)
-        result = dispatcher.predict(message)
+        client = request.environ.get("gunicorn.socket")
+        result = dispatcher.predict(message, client.fileno() if client else -1)
         answer = to_answer(name, result, (time.perf_counter() - g.started) * 1000)
         metrics.count_answer(name, answer)
         _log.info(

@@ -1,0 +1,77 @@
+"""The examples, run as a user runs them against the running service."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.service import ROOT, Service, free_port
+
+
+@pytest.mark.service
+def test_every_endpoint_answers_as_the_script_expects(service: Service) -> None:
+    done = subprocess.run(
+        ["bash", "examples/every_endpoint.sh"],
+        cwd=ROOT,
+        env={**os.environ, "BASE_URL": service.url},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("ok     expected") > 50
+
+
+@pytest.mark.service
+def test_the_script_notices_a_wrong_answer(service: Service) -> None:
+    done = subprocess.run(
+        ["bash", "examples/every_endpoint.sh"],
+        cwd=ROOT,
+        # Every address becomes one that there is not.
+        env={**os.environ, "BASE_URL": f"{service.url}/nothing"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 1
+    assert "WRONG  expected 200  got 404  live" in done.stdout
+
+
+@pytest.mark.service
+def test_predict_prints_what_it_was_told(service: Service) -> None:
+    done = subprocess.run(
+        [sys.executable, "examples/predict.py", "--url", service.url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("themes: ") == 4
+    assert "coffee.jpg, fetched later (300, 200)" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        (["bash", "examples/every_endpoint.sh"], 2),
+        ([sys.executable, "examples/predict.py", "--url", "URL"], 1),
+    ],
+    ids=["every_endpoint", "predict"],
+)
+def test_without_a_service_there_is_one_clear_line(command: list[str], status: int) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = subprocess.run(
+        [url if word == "URL" else word for word in command],
+        cwd=ROOT,
+        env={**os.environ, "BASE_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == status
+    assert done.stderr.count("\n") == 1
+    assert f"no service at {url}" in done.stderr

@@ -1,0 +1,81 @@
+"""A request while this process waits for its result, and the ways in which that can end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from gevent.event import AsyncResult
+
+from shared.messages import Request, Result
+from shared.queue import Enqueued
+
+
+class QueueFullError(Exception):
+    """The queue takes no more; `retry_after_ms` comes from the measured drain rate."""
+
+    def __init__(self, retry_after_ms: int) -> None:
+        super().__init__("the queue is full")
+        self.retry_after_ms = retry_after_ms
+
+
+class NoWorkerError(Exception):
+    """No live worker serves the model."""
+
+
+class StoreAwayError(Exception):
+    """Redis could not be reached before the deadline."""
+
+
+class DeadlineError(Exception):
+    """No result by the deadline; one that comes later is kept under `request_id`."""
+
+    def __init__(self, request_id: str) -> None:
+        super().__init__("no result by the deadline")
+        self.request_id = request_id
+
+
+class ClientLeftError(Exception):
+    """The client closed its connection before its answer was there."""
+
+
+class InferenceError(Exception):
+    """The request itself brought the engine down, or workers with it."""
+
+
+class Ticket:
+    """One request in this process's memory until its result is here or its deadline passed."""
+
+    def __init__(self, request: Request, client_fd: int = -1) -> None:
+        self.id = request.id
+        self.client_fd = client_fd
+        self.abandoned = False
+        self.deadline = time.monotonic() + request.timeout_ms / 1000
+        self._request = request
+        self.accepted: AsyncResult[bool] = AsyncResult()
+        self.result: AsyncResult[Result] = AsyncResult()
+        self.accepted_at = float("inf")
+
+    def left_s(self) -> float:
+        """Return what is left until the deadline, in seconds; negative when it passed."""
+        return self.deadline - time.monotonic()
+
+    def encode(self) -> bytes:
+        """Return the request's bytes, with what is left of its budget now."""
+        left_ms = max(1, int(self.left_s() * 1000))
+        return replace(self._request, timeout_ms=left_ms).encode()
+
+    def refuse(self, error: Exception) -> None:
+        """Let whoever waits have `error`."""
+        self.accepted.set_exception(error)
+        self.result.set_exception(error)
+
+    def settle(self, reply: Enqueued) -> None:
+        """Take note of what became of the enqueue."""
+        if reply.status == "full":
+            self.refuse(QueueFullError(reply.retry_after_ms))
+        elif reply.status == "no_worker":
+            self.refuse(NoWorkerError())
+        else:
+            self.accepted_at = time.monotonic()
+            self.accepted.set(True)
