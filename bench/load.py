@@ -47,7 +47,7 @@ class Tally:
             f"users                {users:>8}",
             f"seconds              {seconds:>8.1f}",
             f"answers per second   {answered / seconds:>8.1f}",
-            *(f"p{part} ms{'':14}{_percentile(self.times_ms, part):>10.0f}" for part in (50, 95, 99)),
+            *(f"p{part:<20}{_percentile(self.times_ms, part):>8.0f} ms" for part in (50, 95, 99)),
             f"errors               {failed:>8}   of {answered + failed} requests",
             *(f"  {count:>6} x {what}" for what, count in self.errors.most_common()),
         ]
@@ -61,9 +61,9 @@ class Tally:
                 lines.append(f"  {size:>4} {count:>7} {share:>5.0%} {'#' * round(share * 40)}")
         lines += [
             "",
-            "The times are of answers with status 200. Every user waits for an answer before it asks",
-            "again (a closed loop): a slow service is asked less often, and the wait of those who",
-            "would have come meanwhile is in no figure above.",
+            "The times are of answers with status 200. Every user waits for an answer before",
+            "it asks again (a closed loop): a slow service is asked less often, and the wait",
+            "of those who would have come meanwhile is in no figure above.",
         ]
         return "\n".join(lines)
 
@@ -102,7 +102,10 @@ class Visitor(FastHttpUser):
         x, y = random.randrange(width), random.randrange(height)
         began = time.perf_counter()
         with self.client.post(
-            "/predict", data=_form(photo, x, y), headers=_HEADERS, catch_response=True
+            "/predict",
+            data=_form(photo, x, y),  # type: ignore[arg-type]  # it takes bytes, too
+            headers=_HEADERS,
+            catch_response=True,
         ) as response:
             took_ms = (time.perf_counter() - began) * 1000
             wrong = _what_is_wrong(response, x, y)
@@ -134,7 +137,7 @@ def _pause_s(response: Any) -> float:
     return 1.0 if response.status_code == 0 else 0.0
 
 
-@events.init.add_listener
+@events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's own
 def check_service(environment: Environment, **_: Any) -> None:
     """End at once, with one line, where the service is not there or not ready."""
     logging.getLogger("locust.stats_logger").disabled = True  # our table stands for Locust's
@@ -151,14 +154,14 @@ def check_service(environment: Environment, **_: Any) -> None:
     sys.exit(1)
 
 
-@events.test_start.add_listener
+@events.test_start.add_listener  # type: ignore[untyped-decorator]  # Locust's own
 def begin(**_: Any) -> None:
     """Count anew: Locust's page can start several runs."""
     global tally
     tally = Tally()
 
 
-@events.test_stop.add_listener
+@events.test_stop.add_listener  # type: ignore[untyped-decorator]  # Locust's own
 def end(environment: Environment, **_: Any) -> None:
     """Print the table."""
     users = environment.runner.target_user_count if environment.runner else 0

@@ -147,7 +147,7 @@ def check_point(image: Image.Image, point: Point) -> None:
     """Raise `PointOutsideError` unless `point` is on `image`."""
     if not (0 <= point.x < image.width and 0 <= point.y < image.height):
         raise PointOutsideError(
-            f"the point ({point.x:g}, {point.y:g}) is outside the image, "
+            f"the point ({point.x:.12g}, {point.y:.12g}) is outside the image, "
             f"which is {image.width} x {image.height} pixels upright"
         )
 

@@ -13,11 +13,12 @@ from training.color_network import Weights, initial_weights, logits
 from training.color_patches import MADE, make_patches
 from training.color_photos import Photos
 from training.color_survey import Survey
+from training.color_teacher import teach
 
 Floats = npt.NDArray[np.float32]
 
 UNITS = 64
-STEPS = 1800
+STEPS = 1400
 _RATE = 4e-3
 _DECAY = 0.01
 _DROPOUT = 0.1
@@ -25,6 +26,7 @@ _AVERAGE = 0.998  # of the weights over the last steps
 _BALANCE = 0.25  # 0: a colour counts as often as it occurs, 1: all colours count the same
 _PHOTOS, _FLAT, _MADE = 224, 64, 32  # patches in a step
 _FLAT_LOSS, _MADE_LOSS = 0.5, 0.1  # beside the photos' loss of 1
+_TAUGHT = 0.6  # how much of a photo's target is the teacher's, not the seller's word
 _CENTRE = 0.5  # of the photos' patches; the others are cut near the centre
 _MADE_POOL = 1500  # patches of each made label
 
@@ -85,6 +87,7 @@ class _Draw:
         self, photos: Photos, survey: Survey, made: Made, random: np.random.Generator
     ) -> None:
         self._photos, self._survey, self._made, self._random = photos, survey, made, random
+        self._targets = _TAUGHT * teach(photos, 0) + (1 - _TAUGHT) * photos.meanings[:, None]
         often = photos.meanings.sum(axis=0)
         weights = photos.meanings @ np.maximum(often, 1) ** -_BALANCE
         self._weights = (weights / weights.mean()).astype(np.float32)
@@ -110,7 +113,7 @@ class _Draw:
         )
         target = np.concatenate(
             [
-                self._photos.meanings[photos],
+                self._targets[photos, near],
                 self._survey.meanings[bins],
                 self._made.meanings[made],
             ]

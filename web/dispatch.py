@@ -36,6 +36,10 @@ _log = logging.getLogger(__name__)
 _SEND_AT_ONCE = 32
 _SWEEP_S = 0.5
 _WATCH_S = 0.1
+_ENDINGS = {
+    "failed": "the engine could not run this image",
+    "lost": "the workers that ran this request ended before they could answer",
+}
 
 # The original: gevent's own would make a watcher for every socket at every look.
 _poll = monkey.get_original("select", "poll")
@@ -52,6 +56,7 @@ class Dispatcher:
         self._mailbox = secrets.token_hex(16)
         self._outbox: Outbox[Ticket] = Outbox()
         self._waiting: dict[str, Ticket] = {}
+        self._away = False  # Redis did not answer the last enqueue
 
     def start(self) -> None:
         """Start the greenlets."""
@@ -78,13 +83,13 @@ class Dispatcher:
     def enqueue(self, request: Request) -> None:
         """Enqueue without waiting for the result; it is fetched by `result`.
 
-        Raises `QueueFullError`, `NoWorkerError` or `StoreAwayError`.
+        Raises `QueueFullError`, `NoWorkerError`, `StoreAwayError` or `DeadlineError`.
         """
         ticket = self._submit(request)
         try:
             ticket.accepted.get(timeout=max(0.0, ticket.left_s()))
         except gevent.Timeout:
-            raise StoreAwayError from None
+            raise self._too_late(ticket) from None
         finally:
             self._waiting.pop(ticket.id, None)
 
@@ -111,7 +116,9 @@ class Dispatcher:
         return ticket
 
     def _too_late(self, ticket: Ticket) -> Exception:
-        return DeadlineError(ticket.id) if ticket.accepted.ready() else StoreAwayError()
+        if ticket.accepted.ready():
+            return DeadlineError(ticket.id)
+        return StoreAwayError() if self._away else DeadlineError()
 
     # --- the greenlets
 
@@ -136,9 +143,11 @@ class Dispatcher:
             try:
                 replies = self._sending.enqueue([ticket.encode() for ticket in tickets])
             except RedisError:
+                self._away = True
                 for ticket in tickets:  # sent or not: an id is enqueued once
                     self._outbox.put(ticket)
                 raise
+            self._away = False
             for ticket, reply in zip(tickets, replies, strict=True):
                 ticket.settle(reply)
             self._cancel([ticket for ticket in tickets if ticket.abandoned])
@@ -201,5 +210,5 @@ def _checked(result: Result) -> Result:
     if result.error == "expired":
         raise DeadlineError(result.id)
     if result.error:
-        raise InferenceError(result.error)
+        raise InferenceError(_ENDINGS[result.error])
     return result

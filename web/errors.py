@@ -77,10 +77,8 @@ def to_response(error: Exception) -> Response:
     response = Response(status=kind.status, mimetype="application/problem+json")
     if kind.status == 503:
         response.headers["Retry-After"] = str(_retry_after_s(error))
-    if isinstance(error, tickets.DeadlineError):
+    if isinstance(error, tickets.DeadlineError) and error.request_id:
         problem["result"] = response.headers["Location"] = f"/results/{error.request_id}"
-    if isinstance(error, uploads.SlowBodyError):
-        response.headers["Connection"] = "close"
     if isinstance(error, HTTPException):
         for name, value in error.get_headers():
             if name not in ("Content-Type", "Content-Length"):

@@ -28,9 +28,12 @@ class StoreAwayError(Exception):
 
 
 class DeadlineError(Exception):
-    """No result by the deadline; one that comes later is kept under `request_id`."""
+    """No result by the deadline; one that comes later is kept under `request_id`.
 
-    def __init__(self, request_id: str) -> None:
+    That is empty where the request did not get as far as the queue.
+    """
+
+    def __init__(self, request_id: str = "") -> None:
         super().__init__("no result by the deadline")
         self.request_id = request_id
 

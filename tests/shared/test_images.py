@@ -176,6 +176,11 @@ def test_a_point_beside_the_image_is_refused(
         check_point(photo, Point(*point))
 
 
+def test_a_refused_point_is_named_as_it_was_given(photo: Image.Image) -> None:
+    with pytest.raises(PointOutsideError, match=r"\(123456789\.25, 0\.5\)"):
+        check_point(photo, Point(123456789.25, 0.5))
+
+
 @pytest.mark.parametrize(("size", "middle"), [((451, 300), (225, 150)), ((1, 1), (0, 0))])
 def test_the_centre_is_the_pixel_in_the_middle(
     size: tuple[int, int], middle: tuple[int, int]

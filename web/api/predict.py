@@ -16,6 +16,7 @@ from web import metrics
 from web.answers import to_answer, to_context
 from web.decoding import Decoder
 from web.dispatch import Dispatcher
+from web.tickets import DeadlineError
 from web.uploads import read_upload
 
 _log = logging.getLogger(__name__)
@@ -42,9 +43,11 @@ def blueprint(
         points, tensors = decoder.prepare(model, upload.image, upload.points)
         now = time.perf_counter()
         context = to_context(points, upload.many, (now - started) * 1000)
-        left_ms = max(1, upload.timeout_ms - int((now - g.started) * 1000))
+        left_ms = upload.timeout_ms - int((now - g.started) * 1000)
+        if left_ms <= 0:
+            raise DeadlineError
         message = Request(g.request_id, tensors, left_ms, upload.top_k, context=context)
-        if "respond-async" in request.headers.get("Prefer", ""):
+        if "respond-async" in request.headers.get("Prefer", "").lower():
             dispatcher.enqueue(message)
             return _accepted(g.request_id)
         client = request.environ.get("gunicorn.socket")
