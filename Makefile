@@ -24,6 +24,11 @@ check: .venv/dev.stamp  ## Lint and check the types
 format: .venv/dev.stamp  ## Format the code
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
+load: .venv/dev.stamp  ## Simulate many users; USERS, SECONDS, URL; UI=1 for Locust's page
+	@$(BIN)/locust -f bench/load.py --users $(or $(USERS),64) --spawn-rate $(or $(USERS),64) \
+	--host $(or $(URL),http://127.0.0.1:$(or $(PORT),8000)) $(if $(UI),--web-host 127.0.0.1, \
+	--headless --only-summary --loglevel WARNING --run-time $(or $(SECONDS),30)s)
+
 train: .venv/dev.stamp  ## Make the graphs of model tags again, from ../shared/data
 	@$(BIN)/python -m training.themes && $(BIN)/python -m training.colors
 

@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 import threading
 import time
@@ -77,6 +78,7 @@ def _work(settings: Settings, token: str) -> int:
         "model": model.name,
         "version": model.version,
         "engine": engine.name,
+        "host": socket.gethostname(),
         "pid": os.getpid(),
         "load_ms": round((loaded - started) * 1000),
         "warm_up_ms": round((warm - loaded) * 1000),

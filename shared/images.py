@@ -6,6 +6,7 @@ is trained on is what it is served.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import re
@@ -114,27 +115,29 @@ def open_image(data: bytes | memoryview, max_pixels: int) -> Image.Image:
         )
     try:
         image.load()
-        return _to_rgb(_upright(image))
+        _turn_upright(image)
+        return _to_rgb(image)
     except Exception as error:  # as above: SyntaxError, struct.error, OSError, ...
         raise UndecodableImageError("the image is truncated or broken") from error
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # unreadable EXIF says nothing of the orientation
-        return image
+def _turn_upright(image: Image.Image) -> None:
+    # Unreadable EXIF says nothing of the orientation.
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
+    """Return `image` as RGB, with as few copies as that takes: it may have 50 megapixels."""
     if image.mode == "RGB":
         return image
     if image.mode.startswith("I"):  # 16 bits a pixel; Pillow's own conversion would clip at 255
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8)).convert("RGB")
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        on_white = Image.new("RGB", rgba.size, "white")
+        on_white.paste(rgba, mask=rgba)
+        return on_white
     return image.convert("RGB")
 
 

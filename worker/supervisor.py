@@ -6,6 +6,7 @@ import logging
 import secrets
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -38,7 +39,7 @@ class Supervisor:
         self._on_death = on_death
         self._children: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
         self._delay_s = _FIRST_DELAY_S
-        self._stopping = False
+        self._stop = threading.Event()
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit status."""
@@ -46,14 +47,13 @@ class Supervisor:
             signal.signal(number, self._on_signal)
         for _ in range(self._count):
             self._start()
-        while not self._stopping:
-            time.sleep(0.05)
+        while not self._stop.wait(0.05):
             self._replace_dead()
         clean = stop_all([child for child, _ in self._children.values()], patience_s=30)
         return 0 if clean else 1
 
     def _on_signal(self, *_: object) -> None:
-        self._stopping = True
+        self._stop.set()
 
     def _start(self) -> None:
         token = secrets.token_hex(16)
@@ -70,7 +70,6 @@ class Supervisor:
             lived_s = time.monotonic() - started
             if lived_s > _SETTLED_S:
                 self._delay_s = _FIRST_DELAY_S
-            time.sleep(self._delay_s)
-            self._delay_s = min(self._delay_s * 2, _LONGEST_DELAY_S)
-            if not self._stopping:
+            if not self._stop.wait(self._delay_s):
                 self._start()
+            self._delay_s = min(self._delay_s * 2, _LONGEST_DELAY_S)

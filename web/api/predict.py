@@ -31,9 +31,9 @@ def blueprint(
     """Return the routes."""
     routes = Blueprint("predict", __name__)
 
-    @routes.post("/predict", defaults={"name": settings.model})
+    @routes.post("/predict")
     @routes.post("/predict/<name>")
-    def predict(name: str) -> Response:
+    def predict(name: str = settings.model) -> Response:
         if name not in models:
             abort(404, f"there is no model {name!r}")
         g.model = name
