@@ -15,7 +15,7 @@ import tensorflow as tf
 from sklearn.model_selection import StratifiedKFold
 
 from shared.images import Crop
-from training.color_network import SIDE, Weights, logits
+from training.color_network import SIDE, Weights, probabilities
 from training.color_photos import Photos, read_photos
 from training.color_survey import Survey, read_survey
 from training.color_training import make_pool, train
@@ -67,7 +67,7 @@ def cross_validate(data: Path, crop: Crop, labels: tuple[str, ...]) -> Held:
 
 
 def _probabilities(patches: Floats, weights: Weights) -> Floats:
-    return np.asarray(tf.nn.softmax(logits(patches, weights)), np.float32)
+    return np.asarray(probabilities(tf.constant(patches), weights), np.float32)
 
 
 def _digest(data: Path) -> str:

@@ -1,9 +1,10 @@
-"""The colour classifier: a gated recurrent network that reads 9x9 pixels in five ways.
+"""The colour classifier: a gated recurrent network that reads 9x9 pixels in three ways.
 
-It scans the patch down, up, to the right and to the left, nine pixels a step, with one set of
-weights; and a fifth time with the pixels ordered from dark to light, which shows shadows and
-highlights wherever they lie. What the four scans found is averaged and its maximum taken, so
-that a turned patch gets nearly the same answer. The recurrence is unrolled: no control flow.
+It scans the patch line by line, down and to the right, with one set of weights; and a third time
+with the values of each channel in order, which shows shadows and highlights wherever they lie.
+What the two scans found is averaged and its maximum taken; the graph does so for the patch and
+its mirror images, so that a turned or mirrored patch gets the same answer. The recurrence is
+unrolled: no control flow.
 """
 
 from __future__ import annotations
@@ -62,31 +63,65 @@ def initial_weights(units: int, labels: int, seed: int) -> Weights:
     }
 
 
-def logits(image: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0) -> Tensor:
-    """Return float32 [n, labels] for patches [n, 9, 9, 3], RGB 0-1."""
+def logits(
+    image: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0, mirrors: int = 1
+) -> Tensor:
+    """Return float32 [n, labels] for patches [n, 9, 9, 3], RGB 0-1.
+
+    With `mirrors` 4 the scans also read the patch's mirror images, and the answer is the mean.
+    """
     units = int(weights["recur_state"].shape[0])
     pixels = _features(image)
     embedded = tf.reshape(pixels, [-1, _CHANNELS])
     embedded = tf.nn.relu(tf.matmul(embedded, weights["pixel"]) + weights["pixel_bias"])
     embedded = tf.tanh(tf.matmul(embedded, weights["embed"]) + weights["embed_bias"])
     embedded = tf.reshape(embedded, [-1, SIDE, SIDE, _EMBEDDED])
-    columns = tf.transpose(embedded, [0, 2, 1, 3])
-    scans = tf.stack([embedded, columns], axis=1)
-    scans = tf.reshape(scans, [-1, SIDE * _EMBEDDED])
-    order = tf.reshape(_dark_to_light(pixels), [-1, SIDE * _CHANNELS])
+    scans = tf.reshape(_scans(embedded, mirrors), [-1, SIDE * _EMBEDDED])
+    scans = tf.matmul(scans, weights["scan"]) + weights["scan_bias"]
+    order = tf.reshape(_in_order(pixels), [-1, SIDE * _CHANNELS])
+    order = tf.matmul(order, weights["order"]) + weights["order_bias"]
     read = tf.concat(
         [
-            tf.reshape(
-                tf.matmul(scans, weights["scan"]) + weights["scan_bias"],
-                [-1, 2, SIDE, 3 * units],
-            ),
-            tf.reshape(
-                tf.matmul(order, weights["order"]) + weights["order_bias"],
-                [-1, 1, SIDE, 3 * units],
-            ),
+            tf.reshape(scans, [-1, 2 * mirrors, SIDE, 3 * units]),
+            tf.reshape(order, [-1, 1, SIDE, 3 * units]),
         ],
         axis=1,
     )
+    states = tf.reshape(_recur(read, units, weights), [-1, 2 * mirrors + 1, units])
+    pairs = tf.reshape(states[:, :-1], [-1, mirrors, 2, units])
+    whole = tf.concat([states[:, -1], _summary(embedded)], axis=1)
+    whole = tf.tile(whole[:, None], [1, mirrors, 1])
+    found = tf.concat([tf.reduce_mean(pairs, axis=2), tf.reduce_max(pairs, axis=2), whole], axis=2)
+    found = tf.reshape(found, [-1, weights["hidden"].shape[0]])
+    if dropout:
+        found = tf.nn.dropout(found, dropout)
+    hidden = tf.nn.relu(tf.matmul(found, weights["hidden"]) + weights["hidden_bias"])
+    if dropout:
+        hidden = tf.nn.dropout(hidden, dropout)
+    scores = tf.matmul(hidden, weights["out"]) + weights["out_bias"]
+    return tf.reduce_mean(tf.reshape(scores, [-1, mirrors, scores.shape[1]]), axis=1)
+
+
+def probabilities(image: Tensor, weights: Mapping[str, Tensor], name: str | None = None) -> Tensor:
+    """Return float32 [n, labels], rows sum to 1: what is served."""
+    return tf.nn.softmax(logits(image, weights, mirrors=4), name=name)
+
+
+def _scans(pixels: Tensor, mirrors: int) -> Tensor:
+    """Return lines and columns of each mirror image: [n, 2 * mirrors, 9, 9, channels]."""
+    columns = tf.transpose(pixels, [0, 2, 1, 3])
+    ways = [slice(None), slice(None, None, -1)]
+    scans = []
+    for down, right in [(down, right) for down in ways for right in ways][:mirrors]:
+        scans += [pixels[:, down, right], columns[:, right, down]]
+    return tf.stack(scans, axis=1)
+
+
+def _recur(read: Tensor, units: int, weights: Mapping[str, Tensor]) -> Tensor:
+    """Return the last states of a gated recurrent unit over [n, scans, 9, 3 * units], [-1, units].
+
+    What is read comes already weighted, for the gates keep and reset and for the fresh state.
+    """
     read = tf.reshape(read, [-1, SIDE, 3 * units])
     state = tf.zeros_like(read[:, 0, :units])
     for step in range(SIDE):
@@ -95,22 +130,7 @@ def logits(image: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0) -
         keep, reset = gates[:, :units], gates[:, units:]
         fresh = tf.tanh(now[:, 2 * units :] + tf.matmul(reset * state, weights["recur_state"]))
         state = keep * state + (1 - keep) * fresh
-    states = tf.reshape(state, [-1, 3, units])
-    found = tf.concat(
-        [
-            tf.reduce_mean(states[:, :2], axis=1),
-            tf.reduce_max(states[:, :2], axis=1),
-            states[:, 2],
-            _summary(embedded),
-        ],
-        axis=1,
-    )
-    if dropout:
-        found = tf.nn.dropout(found, dropout)
-    hidden = tf.nn.relu(tf.matmul(found, weights["hidden"]) + weights["hidden_bias"])
-    if dropout:
-        hidden = tf.nn.dropout(hidden, dropout)
-    return tf.matmul(hidden, weights["out"]) + weights["out_bias"]
+    return state
 
 
 def _features(image: Tensor) -> Tensor:
@@ -130,13 +150,15 @@ def _features(image: Tensor) -> Tensor:
     )
 
 
-def _dark_to_light(pixels: Tensor) -> Tensor:
+def _in_order(pixels: Tensor) -> Tensor:
+    """Return the values of each channel from high to low: [n, 81, channels]."""
     flat = tf.transpose(tf.reshape(pixels, [-1, SIDE * SIDE, _CHANNELS]), [0, 2, 1])
     ordered = tf.math.top_k(flat, k=SIDE * SIDE, sorted=True).values
     return tf.transpose(ordered, [0, 2, 1])
 
 
 def _summary(pixels: Tensor) -> Tensor:
+    """Return mean, spread and mean step to the next pixel of [n, 9, 9, _EMBEDDED]."""
     flat = tf.reshape(pixels, [-1, SIDE * SIDE, _EMBEDDED])
     mean = tf.reduce_mean(flat, axis=1)
     spread = tf.sqrt(tf.reduce_mean(tf.square(flat - mean[:, None]), axis=1) + 1e-6)
@@ -151,7 +173,8 @@ def write_graph(weights: Weights, path: Path) -> None:
     graph = tf.Graph()
     with graph.as_default():
         image = tf.compat.v1.placeholder(tf.float32, [None, SIDE, SIDE, 3], name="image")
-        tf.nn.softmax(logits(image, weights), name="probabilities")
+        constants = {key: tf.constant(value) for key, value in weights.items()}
+        probabilities(image, constants, name="probabilities")
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(graph.as_graph_def().SerializeToString(deterministic=True))
     temporary.replace(path)

@@ -71,7 +71,7 @@ def _metal(label: str, random: np.random.Generator) -> Surface:
     glint = np.clip((light - 0.8) / 0.2, 0, 1) * random.uniform(0, 0.8)
     base = np.array(colorsys.hsv_to_rgb(hues / 360, saturations, 1.0))
     coloured = value[..., None] * base
-    return coloured + (value[..., None] - coloured) * glint[..., None]
+    return np.asarray(coloured + (value[..., None] - coloured) * glint[..., None])
 
 
 def _pattern(colours: Surface, random: np.random.Generator) -> Surface:
@@ -92,7 +92,7 @@ def _pattern(colours: Surface, random: np.random.Generator) -> Surface:
         field = np.asarray(blobs.resize((_SIDE * 4, _SIDE * 4), Image.Resampling.BICUBIC))
         ranks = np.argsort(np.argsort(field.ravel())).reshape(field.shape) / field.size
         index = np.floor(ranks * len(colours))
-    return colours[index.astype(np.int64) % len(colours)]
+    return np.asarray(colours[index.astype(np.int64) % len(colours)])
 
 
 def _ramp(random: np.random.Generator) -> npt.NDArray[np.float64]:

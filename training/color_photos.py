@@ -19,7 +19,10 @@ from training.color_names import Meaning, seller_meaning
 _MAX_PIXELS = 50_000_000
 _AROUND = 15  # more points a photo, beside its centre
 _SPREAD = 7.0  # standard deviation of their distance in pixels, of photos 224 pixels wide
+_BALANCE = 0.3  # 0: a colour counts as often as it occurs, 1: all colours count the same
 _WHITE = 235  # a pixel with all three channels above this is nearly white
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Photos:
     """Patches of n photos; `patches[:, 0]` are the ones at the centre point."""
 
     patches: Pixels  # [n, 1 + _AROUND, 9, 9, 3], RGB 0-255
-    meanings: npt.NDArray[np.float32]  # [n, labels], rows sum to 1
+    meanings: Floats  # [n, labels], rows sum to 1
     words: tuple[str, ...]  # the seller's
 
     @property
@@ -45,7 +48,8 @@ def read_photos(data: Path, crop: Crop, labels: tuple[str, ...]) -> Photos:
     """Read `fashion/` and `fashion.csv` below `data`.
 
     Left out: photos without a colour ("NA"), and photos whose centre patch is nearly white
-    though white is not their colour: the centre lies beside the product there.
+    though white is not their colour: the centre lies beside the product there. For the same
+    reason a nearly white patch around the centre is replaced by the centre's.
     """
     random = np.random.default_rng(0)
     patches, meanings, words = [], [], []
@@ -60,12 +64,22 @@ def read_photos(data: Path, crop: Crop, labels: tuple[str, ...]) -> Photos:
         steps = random.normal(0, _SPREAD * image.width / 224, (_AROUND, 2))
         points = [middle, *(Point(middle.x + x, middle.y + y) for x, y in steps)]
         cuts = np.stack([cut(image, point, crop) for point in points])
-        if is_nearly_white(cuts[0]) and "white" not in meaning:
-            continue
+        if "white" not in meaning:
+            if is_nearly_white(cuts[0]):
+                continue
+            beside = [is_nearly_white(patch) for patch in cuts]
+            cuts[beside] = cuts[0]
         patches.append(cuts)
         meanings.append(as_row(meaning, labels))
         words.append(row["base_colour"])
     return Photos(np.stack(patches), np.stack(meanings), tuple(words))
+
+
+def balance(photos: Photos) -> Floats:
+    """Return the weight of each photo, 1 on average: the rarer its colour, the more it weighs."""
+    often = np.maximum(photos.meanings.sum(axis=0), 1)
+    weights = photos.meanings @ (often**-_BALANCE)
+    return np.asarray(weights / weights.mean(), np.float32)
 
 
 def is_nearly_white(patch: Pixels) -> bool:
@@ -73,6 +87,6 @@ def is_nearly_white(patch: Pixels) -> bool:
     return bool((patch.min(axis=-1) > _WHITE).mean() > 0.8)
 
 
-def as_row(meaning: Meaning, labels: tuple[str, ...]) -> npt.NDArray[np.float32]:
+def as_row(meaning: Meaning, labels: tuple[str, ...]) -> Floats:
     """Return the shares of a meaning in the order of the labels, float32 [labels]."""
     return np.array([meaning.get(label, 0.0) for label in labels], np.float32)

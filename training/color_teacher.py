@@ -2,7 +2,7 @@
 
 A seller's one word is a noisy label for 9x9 pixels: the point may lie on a print, a shadow, a
 button. Trees, grown on other photos, say how likely each label is for such a patch; the network
-learns half from the seller's word and half from them.
+learns from both, the trees and the seller's word.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifie
 from sklearn.model_selection import KFold
 
 from shared.images import Pixels
-from training.color_photos import Photos
+from training.color_photos import Photos, balance
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,6 +34,7 @@ def teach(photos: Photos, seed: int) -> Floats:
         rows = features[seen, :_VIEWS].reshape(-1, features.shape[-1])
         names = np.repeat(truth[seen], _VIEWS)
         weights = np.tile([1] + [_VIEW_WEIGHT] * (_VIEWS - 1), len(seen))
+        weights *= balance(photos)[seen].repeat(_VIEWS)
         asked = features[held].reshape(-1, features.shape[-1])
         for trees in (
             ExtraTreesClassifier(100, min_samples_leaf=4, random_state=seed),

@@ -11,7 +11,7 @@ import tensorflow as tf
 from shared.images import Pixels
 from training.color_network import Weights, initial_weights, logits
 from training.color_patches import MADE, make_patches
-from training.color_photos import Photos
+from training.color_photos import Photos, balance
 from training.color_survey import Survey
 from training.color_teacher import teach
 
@@ -23,7 +23,6 @@ _RATE = 4e-3
 _DECAY = 0.01
 _DROPOUT = 0.1
 _AVERAGE = 0.998  # of the weights over the last steps
-_BALANCE = 0.25  # 0: a colour counts as often as it occurs, 1: all colours count the same
 _PHOTOS, _FLAT, _MADE = 224, 64, 32  # patches in a step
 _FLAT_LOSS, _MADE_LOSS = 0.5, 0.1  # beside the photos' loss of 1
 _TAUGHT = 0.6  # how much of a photo's target is the teacher's, not the seller's word
@@ -52,7 +51,7 @@ def train(photos: Photos, survey: Survey, made: Made, seed: int, steps: int = ST
     random = np.random.default_rng(seed)
     tf.random.set_seed(seed)
     start = initial_weights(UNITS, photos.meanings.shape[1], seed)
-    variables = {name: tf.Variable(value) for name, value in start.items()}
+    variables = {name: tf.Variable(value, name=name) for name, value in start.items()}
     averages = {name: tf.Variable(value) for name, value in start.items()}
     rate = tf.keras.optimizers.schedules.CosineDecay(
         _RATE / 20, steps, 0.01, warmup_target=_RATE, warmup_steps=steps // 20
@@ -61,7 +60,7 @@ def train(photos: Photos, survey: Survey, made: Made, seed: int, steps: int = ST
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(list(variables.values()))
 
-    @tf.function(jit_compile=True)
+    @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # tensorflow ships no types
     def step(image: tf.Tensor, target: tf.Tensor, weight: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
             scores = logits(image, variables, _DROPOUT)
@@ -73,7 +72,7 @@ def train(photos: Photos, survey: Survey, made: Made, seed: int, steps: int = ST
             average.assign(keep * average + (1 - keep) * variables[name])
         return loss
 
-    draw = _Draw(photos, survey, made, random)
+    draw = _Draw(photos, survey, made, random, teach(photos, seed))
     for number in range(steps):
         keep = min(_AVERAGE, number / (number + 10))
         step(*draw(), tf.constant(keep, tf.float32))
@@ -84,13 +83,16 @@ class _Draw:
     """Draws the patches of one step."""
 
     def __init__(
-        self, photos: Photos, survey: Survey, made: Made, random: np.random.Generator
+        self,
+        photos: Photos,
+        survey: Survey,
+        made: Made,
+        random: np.random.Generator,
+        taught: Floats,
     ) -> None:
         self._photos, self._survey, self._made, self._random = photos, survey, made, random
-        self._targets = _TAUGHT * teach(photos, 0) + (1 - _TAUGHT) * photos.meanings[:, None]
-        often = photos.meanings.sum(axis=0)
-        weights = photos.meanings @ np.maximum(often, 1) ** -_BALANCE
-        self._weights = (weights / weights.mean()).astype(np.float32)
+        self._targets = _TAUGHT * taught + (1 - _TAUGHT) * photos.meanings[:, None]
+        self._weights = balance(photos)
         # Half by how many answered, half every bin alike: both kinds of colours are asked about.
         share = survey.answers / survey.answers.sum()
         self._bins = 0.5 * share + 0.5 / len(share)
@@ -128,11 +130,11 @@ class _Draw:
         return image.astype(np.float32), target.astype(np.float32), weight.astype(np.float32)
 
     def _jitter(self, patches: Pixels) -> Floats:
-        """Turn and mirror; change brightness by some 5 %, white balance by 2 %."""
+        """Turn and mirror; change brightness by some 3 %, white balance by 1.5 %."""
         random = self._random
-        turned = np.rot90(patches, random.integers(4), axes=(1, 2))
+        turned = np.rot90(patches, int(random.integers(4)), axes=(1, 2))
         if random.random() < 0.5:
             turned = turned[:, :, ::-1]
-        gains = random.normal(1, 0.03, (len(patches), 1, 1, 1))
-        balance = random.normal(1, 0.015, (len(patches), 1, 1, 3))
-        return np.clip(turned / 255.0 * gains * balance, 0, 1).astype(np.float32)
+        light = random.normal(1, 0.03, (len(patches), 1, 1, 1))
+        tint = random.normal(1, 0.015, (len(patches), 1, 1, 3))
+        return np.asarray(np.clip(turned / 255.0 * light * tint, 0, 1), np.float32)

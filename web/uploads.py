@@ -58,7 +58,9 @@ def read_upload(request: Request, settings: Settings) -> Upload:
     try:
         with gevent.Timeout(settings.body_timeout_s, SlowBodyError("no whole body in time")):
             image, given = _read_body(request, settings)
-    except (OSError, ClientDisconnected, ParseException) as error:
+    except TimeoutError as error:
+        raise SlowBodyError("no more of the body in time") from error
+    except (ConnectionError, ClientDisconnected, ParseException) as error:
         # The client left in the middle, or its chunks are broken.
         raise MalformedBodyError("the body ended early or is broken") from error
     named = {name: given.get(name, request.args.get(name)) for name in _FIELDS}

@@ -83,7 +83,7 @@ def test_stripes_of_many_hues_are_multi_colored(classify: Classify, turned: bool
     hues = np.array(
         [(220, 20, 40), (250, 210, 30), (30, 150, 60), (30, 60, 200), (200, 60, 170)], np.float32
     )
-    patch = np.repeat(hues[np.arange(9) // 2][None], 9, axis=0) / 255
+    patch = np.repeat(hues[np.arange(9) // 2][None], 9, axis=0) / np.float32(255)
     patch = patch.transpose(1, 0, 2) if turned else patch
     assert "multi-colored" in best(classify(patch[None])[0], 3)
 
