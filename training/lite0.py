@@ -64,11 +64,11 @@ def fetch_weights(cache: Path) -> Weights:
 
 
 def classifier(weights: Weights) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Return the ImageNet classifier on top of `features`: kernel [1280, 1000], bias [1000]."""
+    """Return the ImageNet classifier on top of the features: kernel [1280, 1000], bias [1000]."""
     return np.ascontiguousarray(weights["_fc.weight"].T), weights["_fc.bias"]
 
 
-def features(image: tf.Tensor, weights: Weights) -> tf.Tensor:
+def add_features(image: tf.Tensor, weights: Weights) -> tf.Tensor:
     """Add the network to the current graph: float32 [n, 224, 224, 3] → [n, 1280], all ≥ 0."""
     net = _convolution(image, weights, "_conv_stem", "_bn0", stride=2)
     index, channels = 0, net.shape[-1]
@@ -125,9 +125,7 @@ def _depthwise(net: tf.Tensor, weights: Weights, name: str, norm: str, stride: i
     return _biased(net, shift, scope, activate=True)
 
 
-def _biased(
-    net: tf.Tensor, shift: npt.NDArray[Any], scope: str, activate: bool
-) -> tf.Tensor:
+def _biased(net: tf.Tensor, shift: npt.NDArray[Any], scope: str, activate: bool) -> tf.Tensor:
     net = tf.nn.bias_add(net, tf.constant(shift, name=f"{scope}/bias"), name=f"{scope}/biased")
     return tf.nn.relu6(net, name=f"{scope}/relu6") if activate else net
 

@@ -1,4 +1,4 @@
-"""What is right for a class: the themes of ImageNet's 1,000 classes and of Caltech's 86.
+"""What is right for a class: the themes of ImageNet's 1,000 classes and of Caltech's 87.
 
 `theme_map.csv` was written by hand, class by class: the themes that a person may mean by a photo
 of the class, with shares that sum to 1. Caltech's comes with the photos and has no shares.

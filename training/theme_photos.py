@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from shared.images import Crop, Point, cut, open_image
-from training.lite0 import CLASSES, FEATURES, SIZE, Weights, features
+from shared.images import Crop, Point, centre, cut, open_image
+from training.lite0 import CLASSES, FEATURES, SIZE, Weights, add_features
 from training.theme_map import ThemeMap, read_caltech, read_imagenet
 
 CROP = Crop(SIZE, SIZE, fraction=0.8)  # as in models/tags/model.toml, a test compares them
 MAX_PIXELS = 50_000_000
-POINTS = ((0.5, 0.5), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0))  # of width and height
-VIEWS = 2 * len(POINTS)  # the first is the centre, the later half is mirrored
+POINTS = 5
+VIEWS = 2 * POINTS  # the first is the centre, the later half is mirrored
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_photos(data: Path, weights: Weights, themes: tuple[str, ...]) -> Photos
     graph = tf.Graph()
     with graph.as_default():
         image = tf.compat.v1.placeholder(tf.float32, [None, SIZE, SIZE, 3])
-        output = features(image, weights)
+        output = add_features(image, weights)
     rows = np.empty((len(found), VIEWS, FEATURES), np.float32)
     with tf.compat.v1.Session(graph=graph) as session:
         for row, (path, _) in zip(rows, found, strict=True):
@@ -72,8 +72,11 @@ def views(data: bytes) -> npt.NDArray[np.float32]:
     """Return the crops of one photo as the network takes them, [VIEWS, 224, 224, 3]."""
     image = open_image(data, MAX_PIXELS)
     right, bottom = image.width - 1, image.height - 1
-    crops = np.stack([cut(image, Point(x * right, y * bottom), CROP) for x, y in POINTS])
-    return (np.concatenate([crops, crops[:, :, ::-1]]).astype(np.float32) - 127) / 128
+    corners = (Point(x, y) for x in (0, right) for y in (0, bottom))
+    crops = np.stack([cut(image, point, CROP) for point in (centre(image), *corners)])
+    return (
+        np.concatenate([crops, crops[:, :, ::-1]]).astype(np.float32) - np.float32(127)
+    ) / np.float32(128)
 
 
 def _list_photos(folder: Path, caltech: ThemeMap) -> Iterator[tuple[Path, int]]:

@@ -75,6 +75,9 @@ def read_state_dict(path: Path) -> dict[str, npt.NDArray[Any]]:
     arrays = {}
     for name, tensor in tensors.items():
         flat = storages[tensor.key][tensor.offset :]
+        steps = zip(tensor.shape, tensor.strides, strict=True)
+        if sum((length - 1) * step for length, step in steps) >= len(flat):
+            raise pickle.UnpicklingError(f"{path}: {name} reaches beyond its storage")
         strides = tuple(step * flat.itemsize for step in tensor.strides)
         view = np.lib.stride_tricks.as_strided(flat, tensor.shape, strides)
         arrays[name] = np.ascontiguousarray(view)
