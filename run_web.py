@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 
@@ -33,10 +34,14 @@ def main() -> int:
         return 2
     start_logging("web", settings.log_level)
     processes = arguments.processes or settings.process_counts()[0]
-    with tempfile.TemporaryDirectory(prefix="batchpoint-metrics-") as folder:
-        # The metrics of all web processes meet in files here; read when they are first imported.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    # The metrics of all web processes meet in files here; read when they are first imported.
+    folder, parent = tempfile.mkdtemp(prefix="batchpoint-metrics-"), os.getpid()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    try:
         Server(settings, processes, lambda: _make_app(settings, models)).run()
+    finally:
+        if os.getpid() == parent:  # a web process is a fork, and comes by here when it ends
+            shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
@@ -50,12 +55,17 @@ def _make_app(settings: Settings, models: dict[str, Model]) -> Flask:
     from web.dispatch import Dispatcher
 
     receive_s = 1.0
-    looking = connect(settings.redis_url)
+    looking, sending = connect(settings.redis_url), connect(settings.redis_url)
+    receiving = connect(settings.redis_url, receive_s + 1)
     queues = {name: Queue(looking, name, settings) for name in models}
     dispatchers = {}
     for name in models:
-        receiving = Queue(connect(settings.redis_url, receive_s + 1), name, settings)
-        dispatchers[name] = Dispatcher(queues[name], receiving, receive_s)
+        dispatchers[name] = Dispatcher(
+            sending=Queue(sending, name, settings),
+            receiving=Queue(receiving, name, settings),
+            receive_s=receive_s,
+            heartbeat_s=settings.heartbeat_ms / 1000,
+        )
         dispatchers[name].start()
     decoder = Decoder(settings.decode_threads, settings.max_pixels)
     return create_app(settings, models, queues, dispatchers, decoder)

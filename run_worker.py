@@ -55,7 +55,7 @@ def _supervise(settings: Settings, count: int) -> int:
         try:
             queue.reap(dead=token)
         except RedisError as error:  # its leases end by themselves
-            _log.warning("could not return leases", extra=fields(error=repr(error)))
+            _log.warning("could not return leases", extra=fields(error=str(error)))
 
     def command(token: str) -> list[str]:
         return [sys.executable, __file__, "--token", token]
@@ -93,8 +93,8 @@ def _work(settings: Settings, token: str) -> int:
         queue,
         worker,
         lambda: {**about, "items": worker.items_run, "batches": worker.batches_run},
-        interval_s=settings.heartbeat_ms / 4000,
-        hang_s=settings.max_deadline_ms / 1000,
+        interval_s=min(settings.heartbeat_ms, settings.lease_ms) / 4000,
+        hang_s=max(30.0, settings.max_deadline_ms / 1000),
     )
     upkeep.start()
     worker.run(stop)

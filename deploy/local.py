@@ -50,7 +50,8 @@ def _check_port(settings: Settings) -> None:
         try:
             probe.bind((settings.host, settings.port))
         except OSError as error:
-            raise SettingError(f"PORT={settings.port} is taken: {error.strerror}") from error
+            where = f"HOST={settings.host} PORT={settings.port}"
+            raise SettingError(f"{where} cannot be listened on: {error.strerror}") from error
 
 
 def _run(settings: Settings, folder: Path) -> int:
@@ -63,8 +64,9 @@ def _run(settings: Settings, folder: Path) -> int:
         for script, count in (("run_worker.py", workers), ("run_web.py", web_processes)):
             command = [sys.executable, script, "--processes", str(count)]
             children.append((script, spawn(command)))
-        _wait_until_ready(settings, children)
-        _greet(settings)
+        print(f"Starting {workers} workers and {web_processes} web processes ...", flush=True)
+        if _is_ready(settings, children):
+            _greet(settings)
         while not _ended(children):
             time.sleep(0.2)
         print(f"batchpoint: {_ended(children)} ended, so everything stops", file=sys.stderr)
@@ -79,13 +81,15 @@ def _run(settings: Settings, folder: Path) -> int:
             stop_all([child], patience_s=40)
 
 
-def _wait_until_ready(settings: Settings, children: Children) -> None:
+def _is_ready(settings: Settings, children: Children) -> bool:
+    """Wait until a warm worker serves; return False where one of the children ends before."""
     while not _ended(children):
         try:
             with urllib.request.urlopen(f"{_address(settings)}/readyz", timeout=2):
-                return
+                return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
+    return False
 
 
 def _greet(settings: Settings) -> None:

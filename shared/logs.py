@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +34,22 @@ def start_logging(role: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonLines(role))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+class Seldom:
+    """Logs warnings, one in `every_s` at the most: what fails over and over is said once."""
+
+    def __init__(self, log: logging.Logger, every_s: float = 5.0) -> None:
+        self._log = log
+        self._every_s = every_s
+        self._last = float("-inf")
+
+    def warning(self, message: str, **values: Any) -> None:
+        """Log `message` with `values` as fields, unless one was logged just now."""
+        now = time.monotonic()
+        if now - self._last >= self._every_s:
+            self._last = now
+            self._log.warning(message, extra=fields(**values))
 
 
 def fields(**values: Any) -> dict[str, Any]:

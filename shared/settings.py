@@ -6,6 +6,7 @@ A setting's name in the environment is its name here in capitals: `PORT=9000 mak
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,9 +19,12 @@ class SettingError(ValueError):
     """A setting that cannot be used; the message names it."""
 
 
-def _setting(default: Any, about: str, low: float | None = None) -> Any:
-    """Declare a setting: its default, what it is, and the lowest value allowed (default 1)."""
-    return field(default=default, metadata={"about": about, "low": 1 if low is None else low})
+_LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+def _setting(default: Any, about: str, low: int = 1, high: int = sys.maxsize) -> Any:
+    """Declare a setting: its default, what it is, and the range of a number."""
+    return field(default=default, metadata={"about": about, "low": low, "high": high})
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Settings:
         "redis://127.0.0.1:6379/0", "The Redis to use; where it is not set, `make run` starts one"
     )
     host: str = _setting("127.0.0.1", "Address that the web tier listens on")
-    port: int = _setting(8000, "Port that the web tier listens on")
+    port: int = _setting(8000, "Port that the web tier listens on", high=65_535)
     web_processes: int = _setting(0, "Web processes; 0: one per two cores, at least one", 0)
     workers: int = _setting(0, "Worker processes that `make run` starts; 0: one per core", 0)
     worker_threads: int = _setting(1, "Threads of a worker's session; one per core is fastest")
@@ -65,6 +69,12 @@ class Settings:
             if text:
                 values[setting.name] = _parse(setting.name, text, setting.default, setting.metadata)
         settings = cls(**values)
+        if settings.log_level not in _LOG_LEVELS:
+            raise SettingError(
+                f"LOG_LEVEL={settings.log_level} is none of {', '.join(_LOG_LEVELS)}"
+            )
+        if not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
+            raise SettingError("REDIS_URL begins with redis://, rediss:// or unix://")
         if settings.deadline_ms > settings.max_deadline_ms:
             raise SettingError("DEADLINE_MS is over MAX_DEADLINE_MS")
         return settings
@@ -84,4 +94,6 @@ def _parse(name: str, text: str, default: Any, metadata: Mapping[str, Any]) -> A
         raise SettingError(f"{name.upper()}={text!r} is not a whole number") from None
     if number < metadata["low"]:
         raise SettingError(f"{name.upper()}={number} is under {metadata['low']}")
+    if number > metadata["high"]:
+        raise SettingError(f"{name.upper()}={number} is over {metadata['high']}")
     return number

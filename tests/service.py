@@ -81,6 +81,13 @@ class Service:
                 start_new_session=True,
             )
 
+    def restart_redis(self, pause_s: float) -> None:
+        """Kill Redis and start it again, empty, after `pause_s`."""
+        self._redis.kill()
+        self._redis.wait()
+        time.sleep(pause_s)
+        self._redis, _ = redis_server.start(Path(self._folder.name))
+
     def stop(self, number: int = signal.SIGTERM) -> int:
         """Send the launcher a signal and return its exit status."""
         self._process.send_signal(number)

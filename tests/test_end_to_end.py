@@ -206,17 +206,50 @@ def test_a_worker_added_under_load_takes_its_share(own_service: Service, cases: 
     assert did[new] > 0.15 * sum(did.values()), did
 
 
-def test_a_redis_that_forgets_everything_costs_nobody_an_answer(
+def test_a_redis_that_restarts_empty_costs_nobody_an_answer(
     own_service: Service, cases: list[Case]
 ) -> None:
+    stop = threading.Event()
+
+    def keep_asking() -> int:
+        answered = 0
+        while not stop.is_set():
+            with ThreadPoolExecutor(16) as pool:
+                for case, response in pool.map(
+                    lambda case: (case, case.ask(own_service.url)), cases
+                ):
+                    assert response.status_code == 200, response.text
+                    case.check(response.json())
+                    answered += 1
+        return answered
+
     with ThreadPoolExecutor(1) as pool:
-        load = pool.submit(ask_all, own_service.url, cases, 3 * CLIENTS)
-        for _ in range(3):
-            time.sleep(0.7)
-            # The workers' heartbeats go too; they are back within half a second.
-            keys = [key for key in own_service.client.keys("*") if b":worker" not in key]
-            own_service.client.delete(*keys)
-        load.result()
+        load = pool.submit(keep_asking)
+        try:
+            for _ in range(3):
+                time.sleep(1)
+                own_service.restart_redis(pause_s=0.3)
+        finally:
+            time.sleep(1)
+            stop.set()
+        assert load.result() > len(cases)
+
+
+def test_a_web_process_that_ends_is_replaced_by_one_that_works(
+    own_service: Service, cases: list[Case]
+) -> None:
+    (parent,) = [
+        child
+        for child in psutil.Process(own_service.pid).children()
+        if "run_web.py" in child.cmdline()
+    ]
+    (old,) = parent.children()
+    old.terminate()
+    old.wait(40)
+    own_service.wait_for_workers(2)
+    for case in cases[:4]:
+        case.check(case.ask(own_service.url).json())
+    assert requests.get(f"{own_service.url}/metrics", timeout=5).status_code == 200
 
 
 def test_without_workers_503_comes_at_once_and_the_next_worker_serves(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Mapping
 
@@ -29,7 +28,7 @@ def create_app(
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.config["MAX_FORM_PARTS"] = 16
-    app.register_blueprint(predict.blueprint(settings, models, dispatchers, decoder))
+    app.register_blueprint(predict.blueprint(settings, models, queues, dispatchers, decoder))
     app.register_blueprint(health.blueprint(settings.model, models, queues))
     app.register_blueprint(page.blueprint())
     errors.install(app)
@@ -40,7 +39,6 @@ def create_app(
         # without it, werkzeug holds a body against its Content-Length.
         if request.content_length is not None:
             request.environ.pop("wsgi.input_terminated", None)
-        g.started = time.perf_counter()
         g.request_id = uuid.uuid4().hex
 
     @app.after_request

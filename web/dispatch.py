@@ -20,7 +20,7 @@ from gevent import monkey
 from gevent.queue import Queue as Outbox
 from redis.exceptions import RedisError
 
-from shared.logs import fields
+from shared.logs import Seldom, fields
 from shared.messages import MessageError, Request, Result
 from shared.queue import Queue
 from web.tickets import (
@@ -32,8 +32,9 @@ from web.tickets import (
 )
 
 _log = logging.getLogger(__name__)
+_seldom = Seldom(_log)
 
-_SEND_AT_ONCE = 32
+_SEND_BYTES = 4 * 1024 * 1024  # in one round trip, so that it ends within a socket's timeout
 _SWEEP_S = 0.5
 _WATCH_S = 0.1
 _ENDINGS = {
@@ -48,15 +49,22 @@ _poll = monkey.get_original("select", "poll")
 class Dispatcher:
     """Sends requests of one model to its queue and hands each its own result."""
 
-    def __init__(self, sending: Queue, receiving: Queue, receive_s: float) -> None:
-        """Take two queues on clients of their own: `receiving` may block for `receive_s`."""
+    def __init__(
+        self, sending: Queue, receiving: Queue, receive_s: float, heartbeat_s: float
+    ) -> None:
+        """Take two queues on clients of their own: `receiving` may block for `receive_s`.
+
+        `heartbeat_s` is how long a Redis that lost everything may not know of a live worker.
+        """
         self._sending = sending
         self._receiving = receiving
         self._receive_s = receive_s
+        self._heartbeat_s = heartbeat_s
         self._mailbox = secrets.token_hex(16)
         self._outbox: Outbox[Ticket] = Outbox()
         self._waiting: dict[str, Ticket] = {}
         self._away = False  # Redis did not answer the last enqueue
+        self._settled_at = 0.0  # from then on, a Redis that was away knows its workers again
 
     def start(self) -> None:
         """Start the greenlets."""
@@ -93,22 +101,6 @@ class Dispatcher:
         finally:
             self._waiting.pop(ticket.id, None)
 
-    def result(self, request_id: str) -> Result | None:
-        """Return a result that is kept, or None while the request is pending.
-
-        Raises `KeyError` where neither is known, `StoreAwayError`, `DeadlineError` where it
-        expired before it ran, or `InferenceError`.
-        """
-        try:
-            (fate,) = self._sending.fates([request_id])
-        except RedisError as error:
-            raise StoreAwayError from error
-        if fate.result is not None:
-            return _checked(Result.decode(fate.result))
-        if not fate.pending:
-            raise KeyError(request_id)
-        return None
-
     def _submit(self, request: Request, client_fd: int = -1) -> Ticket:
         ticket = Ticket(request, client_fd)
         self._waiting[ticket.id] = ticket
@@ -127,15 +119,16 @@ class Dispatcher:
             try:
                 loop()
             except RedisError as error:
-                _log.warning("redis is away", extra=fields(error=repr(error)))
+                self._settled_at = time.monotonic() + self._heartbeat_s
+                _seldom.warning("redis is away", error=str(error))
             except Exception:  # the process's only waiter must not end
                 _log.exception("dispatch failed")
-            gevent.sleep(0.05)
+            gevent.sleep(0.1)
 
     def _send_loop(self) -> None:
         while True:
             tickets = [self._outbox.get()]
-            while len(tickets) < _SEND_AT_ONCE and not self._outbox.empty():
+            while sum(ticket.size for ticket in tickets) < _SEND_BYTES and self._outbox.qsize():
                 tickets.append(self._outbox.get())
             tickets = [ticket for ticket in tickets if self._is_wanted(ticket)]
             if not tickets:
@@ -149,7 +142,10 @@ class Dispatcher:
                 raise
             self._away = False
             for ticket, reply in zip(tickets, replies, strict=True):
-                ticket.settle(reply)
+                if reply.status == "no_worker" and time.monotonic() < self._settled_at:
+                    gevent.spawn_later(0.1, self._outbox.put, ticket)
+                else:
+                    ticket.settle(reply)
             self._cancel([ticket for ticket in tickets if ticket.abandoned])
 
     def _is_wanted(self, ticket: Ticket) -> bool:
@@ -161,7 +157,10 @@ class Dispatcher:
                 self._deliver(payload)
 
     def _watch_loop(self) -> None:
-        """Cancel the requests of clients that left: their work would be for nobody."""
+        """Cancel the requests of clients that left: their work would be for nobody.
+
+        One that closes only its sending side looks the same, and counts as one that left.
+        """
         while True:
             gevent.sleep(_WATCH_S)
             watched = {ticket.client_fd: ticket for ticket in self._waiting.values()}
@@ -212,3 +211,20 @@ def _checked(result: Result) -> Result:
     if result.error:
         raise InferenceError(_ENDINGS[result.error])
     return result
+
+
+def kept_result(queue: Queue, request_id: str) -> Result | None:
+    """Return a result that is kept, or None while the request is pending.
+
+    Raises `KeyError` where neither is known, `StoreAwayError`, `DeadlineError` where it
+    expired before it ran, or `InferenceError`.
+    """
+    try:
+        (fate,) = queue.fates([request_id])
+    except RedisError as error:
+        raise StoreAwayError from error
+    if fate.result is not None:
+        return _checked(Result.decode(fate.result))
+    if not fate.pending:
+        raise KeyError(request_id)
+    return None

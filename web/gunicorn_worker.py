@@ -1,7 +1,4 @@
-"""gunicorn's gevent worker with what it lacks. `docs/server.md` has each lack as it was seen.
-
-Imported by gunicorn in a web process only, which gevent has patched by then.
-"""
+"""gunicorn's gevent worker with what it lacks. `docs/server.md` has each lack as it was seen."""
 
 from __future__ import annotations
 

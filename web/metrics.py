@@ -21,7 +21,7 @@ REQUESTS = Counter(
 )
 REQUEST_SECONDS = Histogram(
     "batchpoint_request_seconds",
-    "From a request's header to its answer",
+    "From a request's whole body to its answer",
     ["model"],
     buckets=_SECONDS,
 )

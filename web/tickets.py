@@ -52,6 +52,7 @@ class Ticket:
     def __init__(self, request: Request, client_fd: int = -1) -> None:
         self.id = request.id
         self.client_fd = client_fd
+        self.size = sum(tensor.nbytes for tensor in request.tensors)  # bytes, nearly
         self.abandoned = False
         self.deadline = time.monotonic() + request.timeout_ms / 1000
         self._request = request

@@ -85,7 +85,8 @@ def _read_body(request: Request, settings: Settings) -> tuple[bytes, Mapping[str
         request.stream.read(1)
     if not _is_json(body, request.mimetype):
         return body, {}
-    fields = _parse_json(body)
+    # Off the event loop: a body may be 16 MiB of tiny objects.
+    fields = gevent.get_hub().threadpool.apply(_parse_json, (body,))
     if not isinstance(fields, dict):
         raise MalformedBodyError("the JSON body is not an object")
     return _named_image(fields, settings), fields

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from redis.exceptions import RedisError
 
-from shared.logs import fields
+from shared.logs import Seldom, fields
 from shared.manifest import Model
 from shared.messages import MessageError, Request, Result, Tensor
 from shared.queue import Queue, Taken
@@ -19,6 +19,7 @@ from worker.engines import TOP, Engine
 from worker.results import Item, first, to_items
 
 _log = logging.getLogger(__name__)
+_seldom = Seldom(_log)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Worker:
                 if not self.run_once():
                     self._queue.wait(0.5)
             except RedisError as error:
-                _log.warning("redis is away", extra=fields(error=repr(error)))
+                _seldom.warning("redis is away", error=str(error))
                 stop.wait(0.2)
 
     def run_once(self) -> int:
@@ -159,7 +160,7 @@ class Worker:
                 break
             except RedisError as error:
                 if time.monotonic() > give_up:
-                    _log.error("results given up", extra=fields(error=repr(error)))
+                    _log.error("results given up", extra=fields(error=str(error)))
                     return
                 time.sleep(0.1)
         if written < len(answers):

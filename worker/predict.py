@@ -13,27 +13,27 @@ from pathlib import Path
 from shared.images import ImageError, Point, PointOutsideError
 from shared.manifest import ManifestError, read_model
 from shared.preparation import prepare
-from shared.settings import Settings
+from shared.settings import SettingError, Settings
 from worker.engines import TOP, load_engine
 from worker.results import to_items
 
 
 def main() -> int:
     """Print the answer for one photo as JSON; return the exit status."""
-    settings = Settings.from_environment()
     parser = argparse.ArgumentParser(prog="python -m worker.predict", description=__doc__)
     parser.add_argument("photo", type=Path)
     parser.add_argument("--point", type=_point, help="x,y in pixels; left out, the centre")
-    parser.add_argument("--model", default=settings.model)
-    parser.add_argument("--top-k", type=int, default=TOP)
+    parser.add_argument("--model", help="left out, the one that MODEL names")
+    parser.add_argument("--top-k", type=int, default=TOP, choices=range(1, 1001), metavar="K")
     arguments = parser.parse_args()
     points = [arguments.point] if arguments.point else []
     try:
-        model = read_model(settings.models_folder / arguments.model)
+        settings = Settings.from_environment()
+        model = read_model(settings.models_folder / (arguments.model or settings.model))
         data = arguments.photo.read_bytes()
         (point,), tensors = prepare(model, data, points, settings.max_pixels)
-    except (ManifestError, OSError, ImageError, PointOutsideError) as error:
-        print(f"{arguments.photo}: {error}", file=sys.stderr)
+    except (SettingError, ManifestError, OSError, ImageError, PointOutsideError) as error:
+        print(f"worker.predict: {error}", file=sys.stderr)
         return 1
     answers = load_engine(model, settings.worker_threads).run(tensors, arguments.top_k)
     (item,) = to_items(model, answers)

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from shared.logs import fields
 from shared.processes import spawn, stop_all
@@ -19,6 +20,17 @@ _log = logging.getLogger(__name__)
 _FIRST_DELAY_S = 0.2
 _LONGEST_DELAY_S = 10.0
 _SETTLED_S = 30.0
+
+
+@dataclass
+class _Place:
+    """A worker's place: the process that fills it now, or when the next one is due."""
+
+    token: str = ""
+    child: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    due: float = 0.0
+    delay_s: float = _FIRST_DELAY_S
 
 
 class Supervisor:
@@ -34,42 +46,41 @@ class Supervisor:
         command: Callable[[str], Sequence[str]],
         on_death: Callable[[str], None],
     ) -> None:
-        self._count = count
+        self._places = [_Place() for _ in range(count)]
         self._command = command
         self._on_death = on_death
-        self._children: dict[str, tuple[subprocess.Popen[bytes], float]] = {}
-        self._delay_s = _FIRST_DELAY_S
         self._stop = threading.Event()
 
     def run(self) -> int:
         """Run until SIGTERM or SIGINT; return the exit status."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
-        for _ in range(self._count):
-            self._start()
-        while not self._stop.wait(0.05):
-            self._replace_dead()
-        clean = stop_all([child for child, _ in self._children.values()], patience_s=30)
-        return 0 if clean else 1
+            signal.signal(number, lambda *_: self.stop())
+        while not self._stop.is_set():
+            self.run_once(time.monotonic())
+            self._stop.wait(0.05)
+        children = [place.child for place in self._places if place.child is not None]
+        return 0 if stop_all(children, patience_s=30) else 1
 
-    def _on_signal(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Let `run` end."""
         self._stop.set()
 
-    def _start(self) -> None:
-        token = secrets.token_hex(16)
-        self._children[token] = (spawn(self._command(token)), time.monotonic())
+    def run_once(self, now: float) -> None:
+        """Take note of every child that died, then start those that are due."""
+        for place in self._places:
+            if place.child is not None and place.child.poll() is not None:
+                self._bury(place, now)
+        for place in self._places:
+            if place.child is None and place.due <= now:
+                place.token, place.started = secrets.token_hex(16), now
+                place.child = spawn(self._command(place.token))
 
-    def _replace_dead(self) -> None:
-        for token, (child, started) in list(self._children.items()):
-            status = child.poll()
-            if status is None:
-                continue
-            del self._children[token]
-            _log.error("worker died", extra=fields(token=token, status=status))
-            self._on_death(token)
-            lived_s = time.monotonic() - started
-            if lived_s > _SETTLED_S:
-                self._delay_s = _FIRST_DELAY_S
-            if not self._stop.wait(self._delay_s):
-                self._start()
-            self._delay_s = min(self._delay_s * 2, _LONGEST_DELAY_S)
+    def _bury(self, place: _Place, now: float) -> None:
+        assert place.child is not None
+        status = place.child.returncode
+        _log.error("worker died", extra=fields(token=place.token, status=status))
+        self._on_death(place.token)
+        if now - place.started > _SETTLED_S:
+            place.delay_s = _FIRST_DELAY_S
+        place.child, place.due = None, now + place.delay_s
+        place.delay_s = min(place.delay_s * 2, _LONGEST_DELAY_S)

@@ -11,11 +11,12 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from shared.logs import fields
+from shared.logs import Seldom, fields
 from shared.queue import Queue
 from worker.loop import Worker
 
 _log = logging.getLogger(__name__)
+_seldom = Seldom(_log)
 
 
 class Upkeep(threading.Thread):
@@ -47,7 +48,7 @@ class Upkeep(threading.Thread):
             try:
                 self.run_once()
             except RedisError as error:
-                _log.warning("upkeep failed", extra=fields(error=repr(error)))
+                _seldom.warning("upkeep failed", error=str(error))
             self._stopped.wait(self._interval_s)
 
     def run_once(self) -> None:
@@ -69,4 +70,4 @@ class Upkeep(threading.Thread):
         try:
             self._queue.reap(dead=self._worker.token)
         except RedisError as error:  # its heartbeat runs out by itself
-            _log.warning("could not sign off", extra=fields(error=repr(error)))
+            _log.warning("could not sign off", extra=fields(error=str(error)))

@@ -43,7 +43,7 @@ for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', leases, now, '-inf', 'LIMIT',
 end
 
 if returned > 0 then
-  ring(bell, ttl_ms)
+  for _ = 1, math.min(returned, 64) do ring(bell, ttl_ms) end
   for _, key in ipairs({queue, load, attempts}) do redis.call('PEXPIRE', key, ttl_ms) end
 end
 return returned

@@ -8,12 +8,12 @@ local queue, load, pending, leases, leased, owners, attempts, bell = unpack(KEYS
 local prefix, token, max_items = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local lease_ms, result_ttl_ms, ttl_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 local now = now_ms()
-local taken, taken_items, gone_items, gone_bytes = {}, 0, 0, 0
+local taken, taken_items, gone_items, gone_bytes, empty = {}, 0, 0, 0, false
 
 while taken_items < max_items do
   local payload = redis.call('LPOP', queue)
   if not payload then
-    redis.call('DEL', bell)
+    empty = true
     break
   end
   if is_request(payload) then
@@ -43,7 +43,11 @@ while taken_items < max_items do
   end
 end
 
-if gone_items > 0 then count(load, -gone_items, -gone_bytes) end
+if empty then
+  redis.call('DEL', bell, load)
+elseif gone_items > 0 then
+  count(load, -gone_items, -gone_bytes)
+end
 if #taken > 0 then
   for _, key in ipairs({leases, leased, owners}) do redis.call('PEXPIRE', key, ttl_ms) end
 end

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.service import ROOT, Service
+from tests.service import ROOT, Service, free_port
 
 pytestmark = pytest.mark.service
 
@@ -70,10 +70,17 @@ def test_a_wrong_setting_ends_it_with_a_reason(name: str, value: str, reason: st
     assert reason in done.stderr
 
 
+def test_it_does_not_greet_when_a_part_cannot_start(tmp_path: Path) -> None:
+    done = run_to_end(MODELS_FOLDER=str(tmp_path), REDIS_URL="", PORT=str(free_port()))
+    assert done.returncode == 1
+    assert "ready" not in done.stdout
+    assert "no model" in done.stderr
+
+
 def test_a_port_that_is_taken_ends_it_with_a_reason(service: Service) -> None:
     done = run_to_end(PORT=str(service.port))
     assert done.returncode == 2
-    assert f"PORT={service.port} is taken" in done.stderr
+    assert f"PORT={service.port} cannot be listened on: Address already in use" in done.stderr
 
 
 def run_to_end(**settings: str) -> subprocess.CompletedProcess[str]:

@@ -21,6 +21,15 @@ def test_a_setting_is_read_by_its_name_in_capitals() -> None:
     assert settings.models_folder == Path("/srv/models")
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("PORT", "65536"), ("LOG_LEVEL", "loud"), ("REDIS_URL", "localhost:6379")],
+)
+def test_a_setting_out_of_range_is_named_in_the_error(name: str, text: str) -> None:
+    with pytest.raises(SettingError, match=name):
+        Settings.from_environment({name: text})
+
+
 @pytest.mark.parametrize("text", ["many", "-1", "0", "1.5"])
 def test_a_wrong_setting_is_named_in_the_error(text: str) -> None:
     with pytest.raises(SettingError, match="LEASE_MS"):

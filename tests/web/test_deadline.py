@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from PIL import Image
 
 from tests.service import Service
 
@@ -132,3 +134,34 @@ def test_the_request_of_a_client_that_left_never_runs(
             os.kill(pid, signal.SIGCONT)
     assert items_run(service) == before
     assert service.queue().census().items == 0
+
+
+def test_the_deadline_holds_while_photos_wait_to_be_decoded(service: Service) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((600, 500), 60).convert("RGB").resize((6000, 5000)).save(buffer, "JPEG")
+
+    def ask(number: int) -> tuple[int, float]:
+        started = time.monotonic()
+        response = post(service, buffer.getvalue(), timeout_ms="1000")
+        return response.status_code, time.monotonic() - started
+
+    with ThreadPoolExecutor(24) as pool:
+        ends = list(pool.map(ask, range(24)))
+    assert {status for status, _ in ends} <= {200, 504}
+    assert max(took for _, took in ends) < 3, "sending the bodies takes its time, too"
+
+
+def test_the_deadline_begins_when_the_body_is_there(
+    service: Service, photos: dict[str, bytes]
+) -> None:
+    photo = photos["coffee"]
+    head = (
+        "POST /predict?timeout_ms=700 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        f"Content-Type: image/jpeg\r\nContent-Length: {len(photo)}\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as client:
+        client.sendall(head.encode() + photo[:1000])
+        time.sleep(1.5)
+        client.sendall(photo[1000:])
+        answer = b"".join(iter(lambda: client.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 200 "), answer[:300]

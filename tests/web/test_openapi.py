@@ -92,7 +92,7 @@ def app() -> Flask:
     queues = {
         name: Queue(redis.Redis.from_url("unix:///nowhere"), name, settings) for name in models
     }
-    dispatchers = {name: Dispatcher(queue, queue, 1.0) for name, queue in queues.items()}
+    dispatchers = {name: Dispatcher(queue, queue, 1.0, 2.0) for name, queue in queues.items()}
     return create_app(settings, models, queues, dispatchers, Decoder(1, settings.max_pixels))
 
 

@@ -6,16 +6,18 @@ import logging
 import time
 from collections.abc import Mapping
 
+import gevent
 from flask import Blueprint, Response, abort, g, jsonify, request
 
 from shared.logs import fields
 from shared.manifest import Model
 from shared.messages import Request
+from shared.queue import Queue
 from shared.settings import Settings
 from web import metrics
 from web.answers import to_answer, to_context
 from web.decoding import Decoder
-from web.dispatch import Dispatcher
+from web.dispatch import Dispatcher, kept_result
 from web.tickets import DeadlineError
 from web.uploads import read_upload
 
@@ -25,6 +27,7 @@ _log = logging.getLogger(__name__)
 def blueprint(
     settings: Settings,
     models: Mapping[str, Model],
+    queues: Mapping[str, Queue],
     dispatchers: Mapping[str, Dispatcher],
     decoder: Decoder,
 ) -> Blueprint:
@@ -40,10 +43,12 @@ def blueprint(
         model, dispatcher = models[name], dispatchers[name]
         upload = read_upload(request, settings)
         started = time.perf_counter()
-        points, tensors = decoder.prepare(model, upload.image, upload.points)
+        # A photo that still waits for a thread at its deadline is never decoded.
+        with gevent.Timeout(upload.timeout_ms / 1000, DeadlineError()):
+            points, tensors = decoder.prepare(model, upload.image, upload.points)
         now = time.perf_counter()
         context = to_context(points, upload.many, (now - started) * 1000)
-        left_ms = upload.timeout_ms - int((now - g.started) * 1000)
+        left_ms = upload.timeout_ms - int((now - started) * 1000)
         if left_ms <= 0:
             raise DeadlineError
         message = Request(g.request_id, tensors, left_ms, upload.top_k, context=context)
@@ -52,7 +57,7 @@ def blueprint(
             return _accepted(g.request_id)
         client = request.environ.get("gunicorn.socket")
         result = dispatcher.predict(message, client.fileno() if client else -1)
-        answer = to_answer(name, result, (time.perf_counter() - g.started) * 1000)
+        answer = to_answer(name, result, (time.perf_counter() - started) * 1000)
         metrics.count_answer(name, answer)
         _log.info(
             "prediction",
@@ -69,9 +74,9 @@ def blueprint(
 
     @routes.get("/results/<request_id>")
     def results(request_id: str) -> Response:
-        for name, dispatcher in dispatchers.items():
+        for name, queue in queues.items():
             try:
-                result = dispatcher.result(request_id)
+                result = kept_result(queue, request_id)
             except KeyError:
                 continue
             return _accepted(request_id) if result is None else jsonify(to_answer(name, result))

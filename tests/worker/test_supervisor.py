@@ -1,0 +1,95 @@
+"""The parent of the workers, with children that only sleep."""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+import psutil
+import pytest
+
+from worker.supervisor import Supervisor
+
+_SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+_DIE = [sys.executable, "-c", ""]
+
+
+@pytest.fixture(autouse=True)
+def _own_signals() -> Iterator[None]:
+    """Give the test run its signal handlers back."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def children() -> list[psutil.Process]:
+    """Return our children that only sleep."""
+    found = []
+    for child in psutil.Process().children():
+        if child.status() != psutil.STATUS_ZOMBIE and _SLEEP[2] in child.cmdline():
+            found.append(child)
+    return found
+
+
+def test_workers_that_die_together_are_replaced_together() -> None:
+    dead: list[str] = []
+    started: list[str] = []
+
+    def command(token: str) -> Sequence[str]:
+        started.append(token)
+        return _SLEEP
+
+    supervisor = Supervisor(3, command, dead.append)
+    supervisor.run_once(100.0)
+    try:
+        first = children()
+        assert len(first) == 3
+        for child in first:
+            child.kill()
+        until = time.monotonic() + 5
+        while len(dead) < 3:
+            assert time.monotonic() < until
+            supervisor.run_once(100.1)
+            time.sleep(0.01)
+        assert sorted(dead) == sorted(started[:3]), "their leases are returned by their tokens"
+        assert len(started) == 3, "not before their delay"
+        supervisor.run_once(100.31)
+        assert len(started) == 6
+        assert len(set(started)) == 6
+    finally:
+        supervisor.stop()
+        supervisor.run()
+    assert children() == []
+
+
+def test_one_that_dies_again_and_again_is_started_ever_more_slowly() -> None:
+    started: list[float] = []
+    now = 0.0
+
+    def command(token: str) -> Sequence[str]:
+        started.append(now)
+        return _DIE
+
+    supervisor = Supervisor(1, command, lambda token: None)
+    for tick in range(200):
+        now = tick * 0.1
+        supervisor.run_once(now)
+        time.sleep(0.02)
+    pauses = [late - early for early, late in itertools.pairwise(started)]
+    assert 4 <= len(started) < 12
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 3
+
+
+def test_it_stops_while_a_child_waits_for_its_restart() -> None:
+    supervisor = Supervisor(2, lambda token: _DIE, lambda token: None)
+    timer = threading.Timer(1.0, supervisor.stop)
+    timer.start()
+    started = time.monotonic()
+    assert supervisor.run() == 0
+    assert time.monotonic() - started < 3
