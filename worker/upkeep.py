@@ -49,6 +49,8 @@ class Upkeep(threading.Thread):
                 self.run_once()
             except RedisError as error:
                 _seldom.warning("upkeep failed", error=str(error))
+            except Exception:  # without upkeep the worker would look dead, and go on
+                _log.exception("upkeep failed")
             self._stopped.wait(self._interval_s)
 
     def run_once(self) -> None:

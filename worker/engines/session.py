@@ -34,6 +34,7 @@ class SessionEngine:
         config = _v1.ConfigProto(
             intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1
         )
+        config.gpu_options.allow_growth = True  # several workers may share a GPU
         self._session = _v1.Session(graph=graph, config=config)
 
     def run(self, tensors: Sequence[Tensor], top_k: int = TOP) -> list[Answer]:
