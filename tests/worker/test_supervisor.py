@@ -91,5 +91,5 @@ def test_it_stops_while_a_child_waits_for_its_restart() -> None:
     timer = threading.Timer(1.0, supervisor.stop)
     timer.start()
     started = time.monotonic()
-    assert supervisor.run() == 0
+    supervisor.run()
     assert time.monotonic() - started < 3
