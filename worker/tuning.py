@@ -44,10 +44,12 @@ def measure(
 def best_size(curve: Mapping[int, float]) -> int:
     """Return the batch size with the most items per millisecond.
 
-    Sizes within 3 % of the best count as equal, and of these the smallest answers soonest.
+    Sizes within 5 % of the best count as equal, since a curve is measured in one moment of a
+    machine that has other things to do. Of these it is the largest: when so much waits, none of
+    it waits longer for being run together, and it takes fewer calls.
     """
     best = max(size / took for size, took in curve.items())
-    return min(size for size, took in curve.items() if size / took >= 0.97 * best)
+    return max(size for size, took in curve.items() if size / took >= 0.95 * best)
 
 
 def _noise(model: Model, size: int) -> list[Tensor]:

@@ -26,5 +26,5 @@ def test_the_best_size_has_the_most_items_per_millisecond() -> None:
     assert best_size({1: 10, 2: 15, 4: 28, 8: 80}) == 4
 
 
-def test_of_equal_sizes_the_smallest_is_taken() -> None:
-    assert best_size({1: 10, 2: 20, 4: 39.5, 8: 79}) == 1
+def test_of_equal_sizes_the_largest_is_taken() -> None:
+    assert best_size({1: 10, 2: 20, 4: 39.5, 8: 82, 16: 170}) == 8
