@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -100,6 +102,18 @@ class Service:
     def workers(self) -> list[dict[str, Any]]:
         """Return what the live workers say of themselves."""
         return self.queue().census().workers
+
+    @contextmanager
+    def workers_asleep(self) -> Iterator[None]:
+        """Stop the workers for a moment, too short for them to count as dead."""
+        pids = [worker["pid"] for worker in self.workers()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def wait_for_workers(self, count: int) -> None:
         """Wait until `count` workers are warm and the web tier answers, for 90 s at most."""

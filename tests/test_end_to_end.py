@@ -283,10 +283,7 @@ def test_a_full_queue_says_503_and_when_to_come_back(
     own_service: Service, cases: list[Case]
 ) -> None:
     points = str([[x, 100] for x in range(0, 160, 10)])  # 16 items a request
-    workers = [worker["pid"] for worker in own_service.workers()]
-    for pid in workers:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with own_service.workers_asleep():
         responses = [
             requests.post(
                 f"{own_service.url}/predict",
@@ -297,9 +294,6 @@ def test_a_full_queue_says_503_and_when_to_come_back(
             )
             for _ in range(5)
         ]
-    finally:
-        for pid in workers:
-            os.kill(pid, signal.SIGCONT)
     assert [response.status_code for response in responses] == [202, 202, 202, 202, 503]
     assert responses[-1].json()["type"].endswith("queue-full")
     assert int(responses[-1].headers["Retry-After"]) >= 1

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,17 +30,11 @@ def items_run(service: Service) -> int:
 def test_a_request_that_nobody_takes_in_time_gets_504_and_never_runs(
     service: Service, photos: dict[str, bytes]
 ) -> None:
-    pids = [worker["pid"] for worker in service.workers()]
     before = items_run(service)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with service.workers_asleep():
         started = time.monotonic()
         response = post(service, photos["coffee"], timeout_ms="400")
         took = time.monotonic() - started
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
     assert response.status_code == 504
     assert 0.3 < took < 0.4 + 0.25
     problem = response.json()
@@ -113,11 +105,8 @@ def test_a_request_without_a_mailbox_is_fetched_from_its_location(
 def test_the_request_of_a_client_that_left_never_runs(
     service: Service, photos: dict[str, bytes]
 ) -> None:
-    pids = [worker["pid"] for worker in service.workers()]
     before = items_run(service)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with service.workers_asleep():
         with socket.create_connection(("127.0.0.1", service.port)) as client:
             head = (
                 "POST /predict HTTP/1.1\r\nHost: localhost\r\n"
@@ -129,9 +118,6 @@ def test_the_request_of_a_client_that_left_never_runs(
                 assert time.monotonic() < until, "it was not enqueued"
                 time.sleep(0.01)
         time.sleep(0.4)
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
     assert items_run(service) == before
     assert service.queue().census().items == 0
 

@@ -14,7 +14,6 @@ from PIL import Image
 
 from tests.service import Service
 from tests.web.bodies import SAME, answer, apart, as_json, form, post, problem, raw, text
-from tests.web.workers import asleep
 
 pytestmark = pytest.mark.service
 
@@ -197,7 +196,7 @@ def test_the_deadline_can_be_lowered(way: str, service: Service, cat: bytes) -> 
             "/predict",
         ),
     }[way]
-    with asleep(service):
+    with service.workers_asleep():
         started = time.monotonic()
         response = post(service.url, body, path)
         took_s = time.monotonic() - started

@@ -11,7 +11,6 @@ import requests
 
 from tests.service import Service
 from tests.web.bodies import SAME, answer, apart, as_json, form, post, problem, raw
-from tests.web.workers import asleep
 
 pytestmark = pytest.mark.service
 
@@ -58,7 +57,7 @@ def test_an_answer_can_be_fetched_later(
 
 
 def test_a_result_that_is_not_there_yet_is_202(service: Service, cat: bytes) -> None:
-    with asleep(service):
+    with service.workers_asleep():
         accepted = post(service.url, form(cat) | {"headers": {"Prefer": "respond-async"}})
         where = service.url + accepted.headers["Location"]
         waiting = requests.get(where, timeout=10)
