@@ -13,6 +13,8 @@ from worker.engines import TOP, Engine
 
 Curve = dict[int, float]  # batch size -> milliseconds
 
+_LONGEST_MS = 100.0
+
 
 def measure(
     engine: Engine,
@@ -23,33 +25,34 @@ def measure(
     """Run each batch size 1, 2, 4 … up to `max_batch` and return the best of three times.
 
     Nothing is first run by a client: the shapes, and the fetch of the full softmax, have all
-    been through the engine when this returns.
+    been through the engine when this returns. The three times of a size lie apart, so that a
+    busy moment of the machine does not make one size look slow.
     """
-    curve: Curve = {}
-    size = 1
-    while size <= max_batch:
-        batch = _noise(model, size)
+    sizes = [2**power for power in range(max_batch.bit_length())]
+    batches = {size: _noise(model, size) for size in sizes}
+    for batch in batches.values():
         engine.run(batch)
-        took = []
-        for _ in range(3):
+    engine.run(batches[1], TOP + 1)
+    took: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(3):
+        for size, batch in batches.items():
             started = clock()
             engine.run(batch)
-            took.append(clock() - started)
-        curve[size] = min(took) * 1000
-        size *= 2
-    engine.run(_noise(model, 1), TOP + 1)
-    return curve
+            took[size].append(clock() - started)
+    return {size: min(times) * 1000 for size, times in took.items()}
 
 
 def best_size(curve: Mapping[int, float]) -> int:
-    """Return the batch size with the most items per millisecond.
+    """Return the batch size to run: the most items per millisecond, in batches that stay short.
 
-    Sizes within 5 % of the best count as equal, since a curve is measured in one moment of a
-    machine that has other things to do. Of these it is the largest: when so much waits, none of
-    it waits longer for being run together, and it takes fewer calls.
+    A batch over `_LONGEST_MS` keeps whoever comes next waiting, so it is left out, unless it is
+    a single item. Sizes within 5 % of the best count as equal, since a curve is measured in one
+    moment of a machine that has other things to do; of these it is the largest: when so much
+    waits, none of it waits longer for being run together, and it takes fewer calls.
     """
-    best = max(size / took for size, took in curve.items())
-    return max(size for size, took in curve.items() if size / took >= 0.95 * best)
+    short = {size: took for size, took in curve.items() if size == 1 or took <= _LONGEST_MS}
+    best = max(size / took for size, took in short.items())
+    return max(size for size, took in short.items() if size / took >= 0.95 * best)
 
 
 def _noise(model: Model, size: int) -> list[Tensor]:

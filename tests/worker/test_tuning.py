@@ -6,6 +6,7 @@ import itertools
 
 import pytest
 
+from shared.messages import Tensor
 from tests.worker.fakes import MODEL, FakeEngine
 from worker.tuning import best_size, measure
 
@@ -27,4 +28,25 @@ def test_the_best_size_has_the_most_items_per_millisecond() -> None:
 
 
 def test_of_equal_sizes_the_largest_is_taken() -> None:
-    assert best_size({1: 10, 2: 20, 4: 39.5, 8: 82, 16: 170}) == 8
+    assert best_size({1: 5, 2: 10, 4: 20.5, 8: 42, 16: 90}) == 8
+
+
+def test_a_batch_that_keeps_others_waiting_is_not_taken_though_it_is_the_best() -> None:
+    assert best_size({1: 14, 2: 26, 4: 50, 8: 101, 16: 170}) == 4
+
+
+def test_an_engine_slower_than_that_runs_single_items() -> None:
+    assert best_size({1: 300, 2: 500}) == 1
+
+
+def test_a_busy_moment_does_not_make_one_size_look_slow() -> None:
+    times = {1: 1.0, 2: 1.5, 4: 2.0}
+    now = 0.0
+
+    def run(batch: Tensor) -> None:
+        nonlocal now
+        busy = 3 < len(engine.sizes) <= 7  # the first pass over the sizes that is timed
+        now += times[len(batch)] * (10 if busy else 1)
+
+    engine = FakeEngine(run)
+    assert measure(engine, MODEL, 4, lambda: now) == pytest.approx({1: 1000, 2: 1500, 4: 2000})
