@@ -85,6 +85,12 @@ class Settings:
         return self.web_processes or max(1, cores // 2), self.workers or cores
 
 
+def set_environment_defaults(**values: str) -> None:
+    """Set variables that a library reads for itself, where the environment leaves them open."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)
+
+
 def _parse(name: str, text: str, default: Any, metadata: Mapping[str, Any]) -> Any:
     if not isinstance(default, int):
         return type(default)(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from shared.manifest import Model
 from shared.messages import Tensor
+from shared.settings import set_environment_defaults
 
 TOP = 5  # labels that every answer has, unless a client asks for more or fewer
 
@@ -43,8 +43,7 @@ def load_engine(model: Model, threads: int) -> Engine:
     """Load `model` into the engine that serves it, on `threads` threads."""
     # TensorFlow reads these when it is imported. Its own log goes to errors only; the
     # allocator keeps large tensors instead of mapping and unmapping them for every batch.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "1")
+    set_environment_defaults(TF_CPP_MIN_LOG_LEVEL="2", TF_CPU_ALLOCATOR_USE_BFC="1")
     from worker.engines.session import SessionEngine
 
     return SessionEngine(model, threads)
