@@ -60,7 +60,8 @@ def _method(held: Held) -> str:
         f"(The committed graph is trained on all of them.) Settings were chosen on folds of these "
         f"same photos, and photos of one product may lie in different folds (trees lose 0.024 "
         f"top-1 when they may not), so photos of new products will do somewhat worse. A photo is "
-        f"asked at its centre point; left out are photos whose 9x9 centre is nearly white though the seller's colour is not, "
+        f"asked at its centre point; left out are photos whose 9x9 centre is nearly white though "
+        f"the seller's colour is not, "
         f"and those whose seller's word has two meanings here ({', '.join(split)}; "
         f"{np.sum(~held.photos.plain)} photos)."
     )
