@@ -6,27 +6,23 @@ python run_worker.py
 from __future__ import annotations
 
 import argparse
+import json
 import logging
-import os
 import secrets
-import signal
-import socket
 import sys
-import threading
-import time
+from dataclasses import asdict
 
 from redis.exceptions import RedisError
 
 from shared.logs import fields, start_logging
-from shared.manifest import ManifestError, read_model
+from shared.manifest import ManifestError, Model, read_model
+from shared.processes import Child, spawn
 from shared.queue import Queue
 from shared.settings import SettingError, Settings
 from shared.store import connect
-from worker.engines import load_engine
-from worker.loop import Worker
+from worker.process import work
 from worker.supervisor import Supervisor
-from worker.tuning import best_size, measure
-from worker.upkeep import Upkeep
+from worker.trial import Choice, EngineError, decide
 
 _log = logging.getLogger("run_worker")
 
@@ -36,20 +32,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=0, metavar="N")
     parser.add_argument("--token", default="", help=argparse.SUPPRESS)  # from the parent
+    parser.add_argument("--choice", default="", help=argparse.SUPPRESS)  # likewise
     arguments = parser.parse_args()
     try:
         settings = Settings.from_environment()
         start_logging("worker", settings.log_level)
+        model = read_model(settings.models_folder / settings.model)
+        if arguments.choice:
+            choice = Choice(**json.loads(arguments.choice))
+        else:
+            choice = decide(settings, model)
         if arguments.processes:
-            return _supervise(settings, arguments.processes)
-        return _work(settings, arguments.token or secrets.token_hex(16))
-    except (SettingError, ManifestError) as error:
+            return _supervise(settings, model, choice, arguments.processes)
+        work(settings, model, choice, arguments.token or secrets.token_hex(16))
+    except (SettingError, ManifestError, EngineError) as error:
         print(f"run_worker.py: {error}", file=sys.stderr)
         return 2
+    return 0
 
 
-def _supervise(settings: Settings, count: int) -> int:
-    queue = Queue(connect(settings.redis_url), settings.model, settings)
+def _supervise(settings: Settings, model: Model, choice: Choice, count: int) -> int:
+    queue = Queue(connect(settings.redis_url), model.name, settings)
+    gpus = settings.gpus()
 
     def return_leases(token: str) -> None:
         try:
@@ -57,50 +61,14 @@ def _supervise(settings: Settings, count: int) -> int:
         except RedisError as error:  # its leases end by themselves
             _log.warning("could not return leases", extra=fields(error=str(error)))
 
-    def command(token: str) -> list[str]:
-        return [sys.executable, __file__, "--token", token]
+    def start(place: int, token: str) -> Child:
+        command = [sys.executable, __file__, "--token", token]
+        command += ["--choice", json.dumps(asdict(choice))]
+        # A worker sees one device: TensorFlow would take hold of all that it sees.
+        pinned = {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {}
+        return spawn(command, environment=pinned)
 
-    return Supervisor(count, command, return_leases).run()
-
-
-def _work(settings: Settings, token: str) -> int:
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    model = read_model(settings.models_folder / settings.model)
-    started = time.monotonic()
-    engine = load_engine(model, settings.worker_threads)
-    loaded = time.monotonic()
-    curve = measure(engine, model, settings.max_batch)
-    warm = time.monotonic()
-    about = {
-        "token": token,
-        "model": model.name,
-        "version": model.version,
-        "engine": engine.name,
-        "host": socket.gethostname(),
-        "pid": os.getpid(),
-        "load_ms": round((loaded - started) * 1000),
-        "warm_up_ms": round((warm - loaded) * 1000),
-        "curve_ms": {str(size): round(took, 2) for size, took in curve.items()},
-        "batch": best_size(curve),
-    }
-    _log.info("model loaded", extra=fields(**about))
-
-    queue = Queue(connect(settings.redis_url), model.name, settings)
-    worker = Worker(queue, engine, model, token, best_size(curve))
-    upkeep = Upkeep(
-        queue,
-        worker,
-        lambda: {**about, "items": worker.items_run, "batches": worker.batches_run},
-        interval_s=min(settings.heartbeat_ms, settings.lease_ms) / 4000,
-        hang_s=max(30.0, settings.max_deadline_ms / 1000),
-    )
-    upkeep.start()
-    worker.run(stop)
-    upkeep.stop()
-    _log.info("worker stopped", extra=fields(token=token, items=worker.items_run))
-    return 0
+    return Supervisor(count, start, return_leases).run()
 
 
 if __name__ == "__main__":

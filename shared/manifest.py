@@ -37,12 +37,18 @@ class Classifier:
 
 @dataclass(frozen=True)
 class Model:
-    """What a client names: one or more classifiers that run together over a batch."""
+    """What a client names: one or more classifiers that run together over a batch.
+
+    `litert` is all of them in one graph for the LiteRT engine: it takes, per classifier, uint8
+    pixels under the classifier's name, and puts out the softmaxes in the classifiers' order.
+    """
 
     name: str
     version: str
     description: str
     classifiers: tuple[Classifier, ...]
+    litert: Path | None = None
+    golden: Path | None = None  # examples that every engine must agree on
 
 
 def read_models(folder: Path) -> dict[str, Model]:
@@ -73,10 +79,27 @@ def read_model(folder: Path) -> Model:
         )
         if not classifiers:
             raise ValueError("no classifiers")
-        return Model(folder.name, version, str(table.get("description", "")), classifiers)
+        return Model(
+            folder.name,
+            version,
+            str(table.get("description", "")),
+            classifiers,
+            _named(folder / version, table, "litert"),
+            _named(folder / version, table, "golden"),
+        )
     except (KeyError, TypeError, ValueError, OSError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ManifestError(f"{path}: {reason}") from error
+
+
+def _named(folder: Path, table: dict[str, Any], key: str) -> Path | None:
+    """Return the file that `key` names in a version's folder, or None where it names none."""
+    if key not in table:
+        return None
+    path = folder / str(table[key])
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist")
+    return path
 
 
 def _classifier(name: str, entry: dict[str, Any], folder: Path) -> Classifier:

@@ -3,30 +3,45 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
+Child = subprocess.Popen[bytes]
 
-def spawn(command: Sequence[str]) -> subprocess.Popen[bytes]:
+
+def spawn(
+    command: Sequence[str],
+    output: int | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> Child:
     """Start a child in a session of its own, so that Ctrl-C reaches only its parent.
 
-    The kernel kills it when its parent dies, however that happens.
+    The kernel kills it when its parent dies, however that happens. `output` is where its stdout
+    and stderr go, as in `subprocess`; `environment` is added to the parent's.
     """
 
     def die_with_parent() -> None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
     return subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        env={**os.environ, **environment},
+        start_new_session=True,
+        preexec_fn=die_with_parent,
     )
 
 
-def stop_all(children: Sequence[subprocess.Popen[bytes]], patience_s: float) -> bool:
+def stop_all(children: Sequence[Child], patience_s: float) -> bool:
     """Ask the children to end by SIGTERM, kill those still there after `patience_s`.
 
     Returns whether all ended by themselves with status 0.

@@ -119,17 +119,23 @@ class Queue:
 
     # --- the worker's side
 
-    def take(self, token: str, max_items: int) -> list[Taken]:
-        """Take up to `max_items` items from the head, under a lease; empty when none waits."""
+    def take(self, token: str, curve_ms: Sequence[float], starts_in_ms: float = 0) -> list[Taken]:
+        """Take requests from the head, under a lease; empty when none waits.
+
+        `curve_ms` says how long a batch of 1, 2, 3 … items takes: as many items as it has sizes
+        are taken at most, fewer where they would miss a deadline in a batch that starts in
+        `starts_in_ms`.
+        """
         settings = self._settings
         reply = self._run(
             "take",
             self._prefix,
             token,
-            max_items,
             settings.lease_ms,
             settings.result_ttl_ms,
             self._keys_ttl_ms,
+            starts_in_ms,
+            *curve_ms,
         )
         return [Taken(*pair) for pair in zip(reply[::2], reply[1::2], strict=True)]
 

@@ -20,6 +20,7 @@ class SettingError(ValueError):
 
 
 _LOG_LEVELS = ("debug", "info", "warning", "error")
+_ENGINES = ("session", "litert", "auto")
 
 
 def _setting(default: Any, about: str, low: int = 1, high: int = sys.maxsize) -> Any:
@@ -37,10 +38,16 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address that the web tier listens on")
     port: int = _setting(8000, "Port that the web tier listens on", high=65_535)
     web_processes: int = _setting(0, "Web processes; 0: one per two cores, at least one", 0)
-    workers: int = _setting(0, "Worker processes that `make run` starts; 0: one per core", 0)
+    workers: int = _setting(
+        0, "Worker processes that `make run` starts; 0: one per GPU, without any one per core", 0
+    )
+    cuda_visible_devices: str = _setting("", "GPUs to use, comma-separated; empty: all there are")
     worker_threads: int = _setting(1, "Threads of a worker's session; one per core is fastest")
     models_folder: Path = _setting(Path("models"), "Folder that holds a folder per model")
     model: str = _setting("tags", "The model that `/predict` serves and that a worker loads")
+    engine: str = _setting(
+        "auto", "What a worker runs the model with: session, litert, or auto, the fastest here"
+    )
     media_folder: str = _setting("", "Folder that `image_path` may name files in; empty: off")
     deadline_ms: int = _setting(5_000, "Deadline of a request that names none")
     max_deadline_ms: int = _setting(30_000, "Longest deadline that a client may ask for")
@@ -73,6 +80,8 @@ class Settings:
             raise SettingError(
                 f"LOG_LEVEL={settings.log_level} is none of {', '.join(_LOG_LEVELS)}"
             )
+        if settings.engine not in _ENGINES:
+            raise SettingError(f"ENGINE={settings.engine} is none of {', '.join(_ENGINES)}")
         if not settings.redis_url.startswith(("redis://", "rediss://", "unix://")):
             raise SettingError("REDIS_URL begins with redis://, rediss:// or unix://")
         if settings.deadline_ms > settings.max_deadline_ms:
@@ -82,7 +91,13 @@ class Settings:
     def process_counts(self) -> tuple[int, int]:
         """Return how many web processes and workers to start on this machine."""
         cores = len(os.sched_getaffinity(0))
-        return self.web_processes or max(1, cores // 2), self.workers or cores
+        return self.web_processes or max(1, cores // 2), self.workers or len(self.gpus()) or cores
+
+    def gpus(self, found: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
+        """Return the names by which CUDA knows the GPUs to use: one worker is pinned to each."""
+        if self.cuda_visible_devices:
+            return self.cuda_visible_devices.split(",")
+        return [str(number) for number, _ in enumerate(found.glob("*"))]
 
 
 def set_environment_defaults(**values: str) -> None:

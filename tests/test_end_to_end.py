@@ -59,17 +59,23 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def cases(photos: dict[str, bytes]) -> list[Case]:
-    """Twenty-four photos and points, and the engine's own answers."""
+def engine(service: Service) -> str:
+    """The engine that the service chose on this machine."""
+    return str(service.workers()[0]["engine"])
+
+
+@pytest.fixture(scope="module")
+def cases(photos: dict[str, bytes], engine: str) -> list[Case]:
+    """Twenty-four photos and points, and what the engine says of each alone."""
     model = read_model(ROOT / "models" / "tags")
-    engine = load_engine(model, 1)
+    alone = load_engine(engine, model, 1)
     chance = random.Random(7)
     cases = []
     for photo in photos.values():
         for _ in range(4):
             wanted = [Point(chance.randrange(400), chance.randrange(290))]
             (point,), tensors = prepare(model, photo, wanted, Settings().max_pixels)
-            (item,) = to_items(model, engine.run(tensors))
+            (item,) = to_items(model, alone.run(tensors))
             cases.append(Case(photo, point, item))
     tops = {(case.item["themes"][0]["probability"], case.photo) for case in cases}
     assert len(tops) > 12, "answers that are all alike could not tell a swap"
@@ -77,9 +83,9 @@ def cases(photos: dict[str, bytes]) -> list[Case]:
 
 
 @pytest.fixture(scope="module")
-def harmed_service() -> Iterator[Service]:
+def harmed_service(engine: str) -> Iterator[Service]:
     with Service(
-        WORKERS="2", WEB_PROCESSES="1", RESULT_TTL_MS="3000", QUEUE_MAX_ITEMS="70"
+        ENGINE=engine, WORKERS="2", WEB_PROCESSES="1", RESULT_TTL_MS="3000", QUEUE_MAX_ITEMS="70"
     ) as service:
         yield service
 

@@ -1,159 +1,138 @@
-"""The worker's loop: take → run → ack."""
+"""The worker's loop: collect → run → publish, the engine never waiting for the other two."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 
-import numpy as np
 from redis.exceptions import RedisError
 
 from shared.logs import Seldom, fields
 from shared.manifest import Model
-from shared.messages import MessageError, Request, Result, Tensor
-from shared.queue import Queue, Taken
-from worker.engines import TOP, Engine
-from worker.results import Item, first, to_items
+from shared.messages import Request, Result
+from shared.queue import Queue
+from worker.batcher import Batch, Batcher
+from worker.engines import Engine
+from worker.execution import Execution
 
 _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
 
+_IDLE_S = 0.5  # how long an idle worker waits before it looks whether it is to stop
+_ACK_PATIENCE_S = 10.0
 
-@dataclass(frozen=True)
-class _Held:
-    """A request under this worker's lease."""
-
-    request: Request
-    waited_ms: int
+Ran = tuple[Batch, list[tuple[Request, Result]]]
 
 
 class Worker:
-    """Takes what is queued the moment it is free, runs it as one batch, writes the results."""
+    """Takes what is queued the moment it is free, runs it as one batch, writes the results.
 
-    def __init__(self, queue: Queue, engine: Engine, model: Model, token: str, batch: int) -> None:
-        self._queue = queue
-        self._engine = engine
-        self._model = model
-        self._batch = batch
-        self._shapes = [(item.crop.height, item.crop.width, 3) for item in model.classifiers]
+    The thread that calls `run` talks to Redis; another does nothing but run the engine. While a
+    batch runs, the results of the one before are written and, shortly before it ends, the next
+    is taken and laid into memory: as late as that can be, so that until then it can grow, and
+    another worker that is free earlier can have it.
+    """
+
+    def __init__(
+        self, queue: Queue, engine: Engine, model: Model, token: str, curve_ms: Sequence[float]
+    ) -> None:
+        """`curve_ms` says how long a batch of 1, 2, 3 … items takes; it ends at the best size."""
         self.token = token
-        self.held: tuple[str, ...] = ()  # ids under a lease, for the upkeep to renew
-        self.busy_since: float | None = None  # monotonic seconds
         self.items_run = 0
         self.batches_run = 0
+        self._queue = queue
+        self._batcher = Batcher(queue, model, token, curve_ms)
+        self._execution = Execution(engine, model, len(curve_ms))
+        self._held: dict[str, None] = {}
+        self._ends: deque[float] = deque()  # when the batches handed over are going to end
+        self._handed: SimpleQueue[Batch | None] = SimpleQueue()
+        self._ran: SimpleQueue[Ran] = SimpleQueue()
+        self._collect_s = 0.002  # how long collecting takes, smoothed
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The ids under this worker's lease, for the upkeep to renew."""
+        return tuple(self._held)
+
+    @property
+    def busy_since(self) -> float | None:
+        """Since when the engine has run its batch, in monotonic seconds; None while it is idle."""
+        return self._execution.since
 
     def run(self, stop: threading.Event) -> None:
-        """Work until `stop` is set; the batch in hand is finished first."""
-        while not stop.is_set():
+        """Work until `stop` is set; what was taken is finished first."""
+        engine = threading.Thread(target=self._run_engine, name="engine", daemon=True)
+        engine.start()
+        while self._ends or not stop.is_set():
             try:
-                if not self.run_once():
-                    self._queue.wait(0.5)
+                self._step(stop.is_set())
             except RedisError as error:
                 _seldom.warning("redis is away", error=str(error))
                 stop.wait(0.2)
+        self._handed.put(None)
+        engine.join()
 
     def run_once(self) -> int:
-        """Take one batch and answer it; return how many items it had, 0 when none waits.
-
-        A lone request is never held back for company: the batch is what waits now, up to the
-        size that this machine runs best.
-        """
-        taken = self._queue.take(self.token, self._batch)
-        if not taken:
+        """Take one batch, run it here and answer it; return its items, 0 when none waits."""
+        batch = self._collect(0)
+        if batch is None:
             return 0
-        self.busy_since = time.monotonic()
+        self._publish((batch, self._execution.answer(batch)))
+        return batch.items
+
+    def _step(self, stopping: bool) -> None:
+        """Do what is due next: publish, collect, or wait for either."""
+        free_at = self._ends[-1] if self._ends else 0.0
+        if stopping or len(self._ends) > 1:
+            self._publish_next(None)
+        elif self._publish_next(free_at - time.monotonic() - 1.5 * self._collect_s):
+            pass  # and look again: the engine may be free
+        elif batch := self._collect(max(0.0, free_at - time.monotonic())):
+            starts_at = max(free_at, time.monotonic())
+            self._ends.append(starts_at + self._batcher.predict_ms(batch.items) / 1000)
+            self._handed.put(batch)
+        elif self._ends:
+            self._publish_next(None)
+        else:
+            self._queue.wait(_IDLE_S)
+
+    def _publish_next(self, patience_s: float | None) -> bool:
+        """Publish the batch that the engine is through with; return whether there was one."""
+        if not self._ends:
+            return False
         try:
-            held = self._read(taken)
-            self.held = tuple(item.request.id for item in held)
-            answers = self._answer(held, self.busy_since)
+            ran = self._ran.get(timeout=None if patience_s is None else max(0.0, patience_s))
+        except Empty:
+            return False
+        self._ends.popleft()
+        self._publish(ran)
+        return True
+
+    def _collect(self, starts_in_s: float) -> Batch | None:
+        started = time.monotonic()
+        batch = self._batcher.collect(starts_in_s * 1000)
+        if batch is not None:
+            self._held.update(dict.fromkeys(batch.ids))
+            self._collect_s += 0.2 * (time.monotonic() - started - self._collect_s)
+        return batch
+
+    def _publish(self, ran: Ran) -> None:
+        batch, answers = ran
+        try:
             self._ack(answers)
         finally:
-            self.held, self.busy_since = (), None
-        items = sum(item.request.items for item in held)
-        self.items_run += items
+            for id_ in batch.ids:
+                self._held.pop(id_, None)
+        self.items_run += batch.items
         self.batches_run += 1
-        return items
-
-    def _read(self, taken: Sequence[Taken]) -> list[_Held]:
-        held = []
-        for item in taken:
-            try:
-                held.append(_Held(Request.decode(item.payload), item.waited_ms))
-            except MessageError as error:  # a web tier of another version: its lease ends unread
-                _log.error("request cannot be read", extra=fields(error=str(error)))
-        return held
-
-    def _answer(self, held: Sequence[_Held], taken_at: float) -> list[tuple[Request, Result]]:
-        """Run the requests together; if that fails, each alone, to answer all but the guilty."""
-        fitting = [item for item in held if self._fits(item.request)]
-        answers = [
-            (item.request, Result(item.request.id, "failed"))
-            for item in held
-            if not self._fits(item.request)
-        ]
-        if not fitting:
-            return answers
-        try:
-            return answers + self._run_batch(fitting, taken_at)
-        except Exception:  # whatever an engine raises must not end the worker
-            _log.exception("batch failed", extra=fields(requests=len(fitting)))
-        if len(fitting) == 1:
-            return [*answers, (fitting[0].request, Result(fitting[0].request.id, "failed"))]
-        for item in fitting:
-            answers += self._answer([item], taken_at)
-        return answers
-
-    def _fits(self, request: Request) -> bool:
-        return [tensor.shape[1:] for tensor in request.tensors] == self._shapes and all(
-            tensor.dtype == np.uint8 for tensor in request.tensors
-        )
-
-    def _run_batch(self, held: Sequence[_Held], taken_at: float) -> list[tuple[Request, Result]]:
-        requests = [item.request for item in held]
-        tensors = [
-            np.concatenate(parts) for parts in zip(*(r.tensors for r in requests), strict=True)
-        ]
-        top_k = max(TOP, *(request.top_k for request in requests))
-        started = time.monotonic()
-        items = self._run_items(tensors, top_k)
-        inference_ms = (time.monotonic() - started) * 1000
-        batch_wait_ms = (started - taken_at) * 1000
-        answers = []
-        start = 0
-        for entry in held:
-            request = entry.request
-            own = items[start : start + request.items]
-            start += request.items
-            timing = {
-                "queue": float(entry.waited_ms),
-                "batch_wait": round(batch_wait_ms, 3),
-                "inference": round(inference_ms, 3),
-            }
-            result = Result(
-                id=request.id,
-                items=first(own, request.top_k),
-                version=self._model.version,
-                batch_size=len(items),
-                timing_ms=timing,
-                context=request.context.decode(),
-            )
-            answers.append((request, result))
-        return answers
-
-    def _run_items(self, tensors: Sequence[Tensor], top_k: int) -> list[Item]:
-        """Run a batch; one request with more items than the best size is run in parts."""
-        items: list[Item] = []
-        for start in range(0, len(tensors[0]), self._batch):
-            part = [tensor[start : start + self._batch] for tensor in tensors]
-            items += to_items(self._model, self._engine.run(part, top_k))
-        return items
 
     def _ack(self, answers: Sequence[tuple[Request, Result]]) -> None:
         """Write the results; a Redis that is away is asked again while the leases could last."""
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + _ACK_PATIENCE_S
         while True:
             try:
                 written = self._queue.ack(self.token, answers)
@@ -166,3 +145,8 @@ class Worker:
         if written < len(answers):
             late = len(answers) - written
             _log.warning("results came after their lease", extra=fields(results=late))
+
+    def _run_engine(self) -> None:
+        """What the engine's thread does."""
+        while (batch := self._handed.get()) is not None:
+            self._ran.put((batch, self._execution.answer(batch)))

@@ -14,8 +14,11 @@ from shared.images import ImageError, Point, PointOutsideError
 from shared.manifest import ManifestError, read_model
 from shared.preparation import prepare
 from shared.settings import SettingError, Settings
-from worker.engines import TOP, load_engine
+from worker.engines import TOP
 from worker.results import to_items
+from worker.trial import EngineError, load
+
+_REFUSALS = (SettingError, ManifestError, EngineError, OSError, ImageError, PointOutsideError)
 
 
 def main() -> int:
@@ -32,10 +35,13 @@ def main() -> int:
         model = read_model(settings.models_folder / (arguments.model or settings.model))
         data = arguments.photo.read_bytes()
         (point,), tensors = prepare(model, data, points, settings.max_pixels)
-    except (SettingError, ManifestError, OSError, ImageError, PointOutsideError) as error:
+        # One prediction is no time for trials: `auto` takes the reference.
+        name = "session" if settings.engine == "auto" else settings.engine
+        engine = load(name, settings, model)
+    except _REFUSALS as error:
         print(f"worker.predict: {error}", file=sys.stderr)
         return 1
-    answers = load_engine(model, settings.worker_threads).run(tensors, arguments.top_k)
+    answers = engine.run(tensors, arguments.top_k)
     (item,) = to_items(model, answers)
     answer = {"model": model.name, "version": model.version, **item, "point": point._asdict()}
     print(json.dumps(answer, indent=2))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import secrets
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.logs import fields
-from shared.processes import spawn, stop_all
+from shared.processes import Child, stop_all
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ class _Place:
     """A worker's place: the process that fills it now, or when the next one is due."""
 
     token: str = ""
-    child: subprocess.Popen[bytes] | None = None
+    child: Child | None = None
     started: float = 0.0
     due: float = 0.0
     delay_s: float = _FIRST_DELAY_S
@@ -36,18 +35,18 @@ class _Place:
 class Supervisor:
     """Keeps `count` child processes alive until it is told to stop.
 
-    `command` makes the command line for a worker's token; `on_death` is told the token of one
-    that died, so that what it held is back in the queue before its lease ends.
+    `start` starts a worker for a place, counted from 0, with a token; `on_death` is told the
+    token of one that died, so that what it held is back in the queue before its lease ends.
     """
 
     def __init__(
         self,
         count: int,
-        command: Callable[[str], Sequence[str]],
+        start: Callable[[int, str], Child],
         on_death: Callable[[str], None],
     ) -> None:
         self._places = [_Place() for _ in range(count)]
-        self._command = command
+        self._start = start
         self._on_death = on_death
         self._stop = threading.Event()
 
@@ -70,10 +69,10 @@ class Supervisor:
         for place in self._places:
             if place.child is not None and place.child.poll() is not None:
                 self._bury(place, now)
-        for place in self._places:
+        for number, place in enumerate(self._places):
             if place.child is None and place.due <= now:
                 place.token, place.started = secrets.token_hex(16), now
-                place.child = spawn(self._command(place.token))
+                place.child = self._start(number, place.token)
 
     def _bury(self, place: _Place, now: float) -> None:
         assert place.child is not None

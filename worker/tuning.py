@@ -14,6 +14,7 @@ from worker.engines import TOP, Engine
 Curve = dict[int, float]  # batch size -> milliseconds
 
 _LONGEST_MS = 100.0
+_TIMES = 3
 
 
 def measure(
@@ -22,24 +23,29 @@ def measure(
     max_batch: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Curve:
-    """Run each batch size 1, 2, 4 … up to `max_batch` and return the best of three times.
+    """Run batches of 1, 2, 4 … items and return the best of several times of each.
 
-    Nothing is first run by a client: the shapes, and the fetch of the full softmax, have all
-    been through the engine when this returns. The three times of a size lie apart, so that a
-    busy moment of the machine does not make one size look slow.
+    Ends at `max_batch`, or after the first size that takes too long to be used. Sizes are tried
+    in turns, so that a busy moment of the machine does not make one of them look slow.
     """
-    sizes = [2**power for power in range(max_batch.bit_length())]
-    batches = {size: _noise(model, size) for size in sizes}
-    for batch in batches.values():
-        engine.run(batch)
-    engine.run(batches[1], TOP + 1)
-    took: dict[int, list[float]] = {size: [] for size in sizes}
-    for _ in range(3):
-        for size, batch in batches.items():
-            started = clock()
-            engine.run(batch)
-            took[size].append(clock() - started)
-    return {size: min(times) * 1000 for size, times in took.items()}
+    curve: Curve = {}
+    for size in (2**power for power in range(max_batch.bit_length())):
+        batch = _noise(model, size)
+        engine.run(batch)  # the first time, an engine lays out its memory
+        curve[size] = _time(engine, batch, clock)
+        if curve[size] > _LONGEST_MS:
+            break
+    for _ in range(_TIMES - 1):
+        for size in curve:
+            curve[size] = min(curve[size], _time(engine, _noise(model, size), clock))
+    return curve
+
+
+def warm_up(engine: Engine, model: Model, largest: int) -> None:
+    """Run every size up to `largest`, and the whole softmax: no client is the first to."""
+    for size in range(1, largest + 1):
+        engine.run(_noise(model, size))
+    engine.run(_noise(model, 1), TOP + 1)
 
 
 def best_size(curve: Mapping[int, float]) -> int:
@@ -51,8 +57,27 @@ def best_size(curve: Mapping[int, float]) -> int:
     waits, none of it waits longer for being run together, and it takes fewer calls.
     """
     short = {size: took for size, took in curve.items() if size == 1 or took <= _LONGEST_MS}
-    best = max(size / took for size, took in short.items())
+    best = items_per_second(curve) / 1000
     return max(size for size, took in short.items() if size / took >= 0.95 * best)
+
+
+def items_per_second(curve: Mapping[int, float]) -> float:
+    """Return the most items per second that batches which stay short reach."""
+    return max(size / took for size, took in curve.items() if size == 1 or took <= _LONGEST_MS) * (
+        1000
+    )
+
+
+def every_size(curve: Mapping[int, float], largest: int) -> list[float]:
+    """Return the milliseconds of a batch of 1, 2, 3 … `largest` items, between those measured."""
+    sizes = sorted(curve)
+    return np.interp(range(1, largest + 1), sizes, [curve[size] for size in sizes]).tolist()
+
+
+def _time(engine: Engine, batch: list[Tensor], clock: Callable[[], float]) -> float:
+    started = clock()
+    engine.run(batch)
+    return (clock() - started) * 1000
 
 
 def _noise(model: Model, size: int) -> list[Tensor]:

@@ -1,14 +1,24 @@
--- Takes requests from the head of the queue, each under a lease, up to a number of items; the
--- first is taken whatever its size. Expired ones are answered so and cancelled ones dropped: they
--- never run. A request that was lost with its worker before is taken alone.
+-- Takes requests from the head of the queue, each under a lease: as many items as the worker's
+-- service curve has sizes, but no more than leave every deadline in the batch to be met. The first
+-- is taken whatever its size, and a deadline that its request would miss even alone binds nobody.
+-- Expired requests are answered so and cancelled ones dropped: they never run. One that was lost
+-- with its worker before is taken alone.
 -- KEYS: queue load pending leases leased owners attempts bell
--- ARGV: prefix, worker token, max items, lease (ms), TTL of a result (ms), TTL of the keys (ms)
+-- ARGV: prefix, worker token, lease (ms), TTL of a result (ms), TTL of the keys (ms), in how many
+--       ms the batch will start, then how many ms a batch of 1, 2, 3 ... items takes
 -- Reply: per request its payload and how many ms it has waited, flat
 local queue, load, pending, leases, leased, owners, attempts, bell = unpack(KEYS)
-local prefix, token, max_items = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local lease_ms, result_ttl_ms, ttl_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local prefix, token, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local result_ttl_ms, ttl_ms, starts_in_ms = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
+local max_items = #ARGV - 6
 local now = now_ms()
 local taken, taken_items, gone_items, gone_bytes, empty = {}, 0, 0, 0, false
+local earliest = math.huge
+
+local function done_at(items)
+  local size = math.min(items, max_items)
+  return now + starts_in_ms + tonumber(ARGV[6 + size]) * items / size
+end
 
 while taken_items < max_items do
   local payload = redis.call('LPOP', queue)
@@ -20,8 +30,9 @@ while taken_items < max_items do
     local id, items = id_of(payload), items_of(payload)
     local deadline = tonumber(redis.call('ZSCORE', pending, id) or -1)
     local lost_before = redis.call('HEXISTS', attempts, id) == 1
-    local waits = deadline > now
-      and taken_items > 0 and (lost_before or taken_items + items > max_items)
+    local binding = math.min(earliest, deadline >= done_at(items) and deadline or math.huge)
+    local waits = deadline > now and taken_items > 0 and (lost_before
+      or taken_items + items > max_items or done_at(taken_items + items) > binding)
     if waits then
       redis.call('LPUSH', queue, payload)
       break
@@ -34,6 +45,7 @@ while taken_items < max_items do
       taken[#taken + 1] = payload
       taken[#taken + 1] = now - (deadline - timeout_of(payload))
       taken_items = taken_items + items
+      earliest = binding
       if lost_before then break end
     elseif deadline >= 0 then
       redis.call('ZREM', pending, id)

@@ -28,6 +28,11 @@ def enqueue(queue: Queue, *requests: Request) -> list[str]:
     return [reply.status for reply in queue.enqueue([request.encode() for request in requests])]
 
 
+def take(queue: Queue, token: str, most: int) -> list[Taken]:
+    """Take for an engine that needs no time."""
+    return queue.take(token, [0.0] * most)
+
+
 def ids(taken: list[Taken]) -> list[str]:
     return [Request.decode(item.payload).id for item in taken]
 
@@ -45,19 +50,19 @@ def left_keys(client: redis.Redis) -> set[str]:
 def test_requests_are_taken_in_the_order_in_which_they_came(queue: Queue) -> None:
     requests = [make_request() for _ in range(5)]
     assert enqueue(queue, *requests) == ["accepted"] * 5
-    assert ids(queue.take("w", 3)) == [request.id for request in requests[:3]]
-    assert ids(queue.take("w", 3)) == [request.id for request in requests[3:]]
-    assert queue.take("w", 3) == []
+    assert ids(take(queue, "w", 3)) == [request.id for request in requests[:3]]
+    assert ids(take(queue, "w", 3)) == [request.id for request in requests[3:]]
+    assert take(queue, "w", 3) == []
 
 
 def test_a_repeated_id_is_the_same_request(queue: Queue) -> None:
     request = make_request()
     assert enqueue(queue, request, request) == ["accepted", "known"]
-    assert len(queue.take("w", 9)) == 1
+    assert len(take(queue, "w", 9)) == 1
     assert enqueue(queue, request) == ["known"]
     queue.ack("w", [(request, Result(request.id))])
     assert enqueue(queue, request) == ["known"]
-    assert queue.take("w", 9) == []
+    assert take(queue, "w", 9) == []
 
 
 def test_a_queue_full_by_count_says_so_and_when_to_try_again(client: redis.Redis) -> None:
@@ -75,7 +80,7 @@ def test_a_queue_full_by_bytes_says_so(client: redis.Redis) -> None:
     size = len(make_request().encode())
     queue = with_settings(client, queue_max_bytes=2 * size)
     assert enqueue(queue, *(make_request() for _ in range(3))) == ["accepted", "accepted", "full"]
-    queue.take("w", 1)
+    take(queue, "w", 1)
     assert enqueue(queue, make_request()) == ["accepted"]
 
 
@@ -84,7 +89,7 @@ def test_retry_after_comes_from_the_measured_drain_rate(client: redis.Redis) -> 
     for pause_s in (0.0, 1.1):
         requests = [make_request() for _ in range(10)]
         enqueue(queue, *requests)
-        queue.take("w", 10)
+        take(queue, "w", 10)
         time.sleep(pause_s)
         queue.ack("w", [(request, Result(request.id)) for request in requests])
     rate = queue.census().drain_rate
@@ -107,22 +112,46 @@ def test_items_count_and_not_requests(queue: Queue) -> None:
     requests = [make_request(2), make_request(3), make_request(1)]
     enqueue(queue, *requests)
     assert queue.census().items == 6
-    assert ids(queue.take("w", 4)) == [requests[0].id]  # the next would make it 5
-    assert ids(queue.take("w", 4)) == [requests[1].id, requests[2].id]
+    assert ids(take(queue, "w", 4)) == [requests[0].id]  # the next would make it 5
+    assert ids(take(queue, "w", 4)) == [requests[1].id, requests[2].id]
     assert queue.census().items == 0
+
+
+def test_a_batch_ends_by_the_earliest_deadline_in_it(queue: Queue) -> None:
+    curve_ms = [100.0, 200.0, 300.0, 400.0]
+    patient = [make_request(timeout_ms=5000) for _ in range(2)]
+    hasty = make_request(timeout_ms=350)
+    more = [make_request(timeout_ms=5000) for _ in range(2)]
+    enqueue(queue, *patient, hasty, *more)
+    assert ids(queue.take("w", curve_ms)) == [item.id for item in (*patient, hasty)]
+    assert ids(queue.take("w", curve_ms)) == [item.id for item in more]
+
+
+def test_a_deadline_is_counted_from_when_the_batch_can_start(queue: Queue) -> None:
+    requests = [make_request(timeout_ms=500) for _ in range(3)]
+    enqueue(queue, *requests)
+    assert ids(queue.take("w", [100.0, 200.0, 300.0], starts_in_ms=250)) == [
+        item.id for item in requests[:2]
+    ]
+
+
+def test_a_request_that_comes_too_late_in_any_batch_does_not_make_it_small(queue: Queue) -> None:
+    requests = [make_request(timeout_ms=50), *(make_request() for _ in range(2))]
+    enqueue(queue, *requests)
+    assert len(queue.take("w", [100.0, 200.0, 300.0])) == 3
 
 
 def test_a_request_larger_than_the_batch_is_taken_alone(queue: Queue) -> None:
     large = make_request(9)
     enqueue(queue, large, make_request())
-    assert ids(queue.take("w", 4)) == [large.id]
+    assert ids(take(queue, "w", 4)) == [large.id]
 
 
 def test_an_expired_request_never_runs_and_is_answered_so(queue: Queue) -> None:
     late, good = make_request(timeout_ms=20), make_request()
     enqueue(queue, late, good)
     time.sleep(0.03)
-    assert ids(queue.take("w", 9)) == [good.id]
+    assert ids(take(queue, "w", 9)) == [good.id]
     kept = queue.result(late.id)
     assert kept is not None
     assert Result.decode(kept).error == "expired"
@@ -133,7 +162,7 @@ def test_a_cancelled_request_never_runs(queue: Queue) -> None:
     left, stayed = make_request(), make_request()
     enqueue(queue, left, stayed)
     assert queue.cancel([left.id]) == 1
-    assert ids(queue.take("w", 9)) == [stayed.id]
+    assert ids(take(queue, "w", 9)) == [stayed.id]
     assert queue.cancel([stayed.id]) == 0  # it runs already
     assert queue.census().items == 0
 
@@ -141,7 +170,7 @@ def test_a_cancelled_request_never_runs(queue: Queue) -> None:
 def test_a_result_reaches_its_mailbox_and_is_kept_under_its_id(queue: Queue) -> None:
     request = make_request()
     enqueue(queue, request)
-    queue.take("w", 1)
+    take(queue, "w", 1)
     result = Result(request.id, items=[{"themes": []}], batch_size=1)
     assert queue.ack("w", [(request, result)]) == 1
     (received,) = queue.receive(MAILBOX, 0.1)
@@ -153,10 +182,10 @@ def test_a_late_worker_cannot_overwrite(client: redis.Redis) -> None:
     queue = with_settings(client, lease_ms=30)
     request = make_request()
     enqueue(queue, request)
-    queue.take("slow", 1)
+    take(queue, "slow", 1)
     time.sleep(0.04)
     assert queue.reap() == 1
-    assert ids(queue.take("quick", 1)) == [request.id]
+    assert ids(take(queue, "quick", 1)) == [request.id]
     assert queue.ack("slow", [(request, Result(request.id, version="slow"))]) == 0
     assert queue.ack("quick", [(request, Result(request.id, version="quick"))]) == 1
     assert queue.ack("slow", [(request, Result(request.id, version="slow"))]) == 0
@@ -170,7 +199,7 @@ def test_a_renewed_lease_is_not_reaped(client: redis.Redis) -> None:
     queue = with_settings(client, lease_ms=60)
     request = make_request()
     enqueue(queue, request)
-    queue.take("w", 1)
+    take(queue, "w", 1)
     for _ in range(4):
         time.sleep(0.03)
         assert queue.renew("w", [request.id]) == 1
@@ -183,19 +212,19 @@ def test_a_renewed_lease_is_not_reaped(client: redis.Redis) -> None:
 def test_requests_of_a_dead_worker_return_to_the_head_at_once(queue: Queue) -> None:
     first, second = make_request(), make_request()
     enqueue(queue, first, second)
-    queue.take("dies", 1)
+    take(queue, "dies", 1)
     queue.beat("dies", {})
     assert queue.reap(dead="dies") == 1
-    assert ids(queue.take("w", 1)) == [first.id]
+    assert ids(take(queue, "w", 1)) == [first.id]
     assert len(queue.census().workers) == 1
 
 
 def test_a_request_lost_with_its_worker_runs_alone(queue: Queue) -> None:
     requests = [make_request() for _ in range(4)]
     enqueue(queue, *requests)
-    queue.take("dies", 2)
+    take(queue, "dies", 2)
     queue.reap(dead="dies")
-    batches = [ids(queue.take("w", 9)) for _ in range(3)]
+    batches = [ids(take(queue, "w", 9)) for _ in range(3)]
     assert [len(batch) for batch in batches] == [1, 1, 2]
     assert {batch[0] for batch in batches[:2]} == {requests[0].id, requests[1].id}
 
@@ -204,13 +233,13 @@ def test_a_request_that_took_down_too_many_workers_is_answered_so(queue: Queue) 
     deadly = make_request()
     enqueue(queue, deadly)
     for _ in range(2):
-        queue.take("dies", 1)
+        take(queue, "dies", 1)
         assert queue.reap(dead="dies") == 1
-    queue.take("dies", 1)
+    take(queue, "dies", 1)
     assert queue.reap(dead="dies") == 0
     (received,) = queue.receive(MAILBOX, 0.1)
     assert Result.decode(received) == Result(deadly.id, "lost")
-    assert queue.take("w", 1) == []
+    assert take(queue, "w", 1) == []
 
 
 def test_an_idle_worker_wakes_at_once(queue: Queue, redis_url: str) -> None:
@@ -229,20 +258,20 @@ def test_redis_may_forget_the_scripts(queue: Queue, client: redis.Redis) -> None
     client.script_flush()
     assert enqueue(queue, make_request(), make_request()) == ["accepted", "accepted"]
     client.script_flush()
-    assert len(queue.take("w", 9)) == 3
+    assert len(take(queue, "w", 9)) == 3
 
 
 def test_bytes_that_are_no_request_are_dropped(queue: Queue, client: redis.Redis) -> None:
     client.rpush(keys.prefix("tags") + "queue", b"who put this here?")
     good = make_request()
     enqueue(queue, good)
-    assert ids(queue.take("w", 9)) == [good.id]
+    assert ids(take(queue, "w", 9)) == [good.id]
 
 
 def test_what_redis_knows_of_a_request_is_told(queue: Queue) -> None:
     waiting, answered, unknown = (make_request() for _ in range(3))
     enqueue(queue, answered, waiting)
-    queue.take("w", 1)
+    take(queue, "w", 1)
     queue.ack("w", [(answered, Result(answered.id))])
     fates = queue.fates([waiting.id, answered.id, unknown.id])
     assert [(fate.pending, fate.result is not None) for fate in fates] == [
@@ -258,7 +287,7 @@ def test_nothing_is_left_behind(client: redis.Redis) -> None:
     enqueue(queue, acked, expired, cancelled)
     queue.cancel([cancelled.id])
     time.sleep(0.01)
-    assert ids(queue.take("w", 9)) == [acked.id]
+    assert ids(take(queue, "w", 9)) == [acked.id]
     queue.ack("w", [(acked, Result(acked.id))])
     time.sleep(0.1)
     assert left_keys(client) == {"drained"}
@@ -267,9 +296,9 @@ def test_nothing_is_left_behind(client: redis.Redis) -> None:
 
 def test_every_key_leaves_redis_by_itself(queue: Queue, client: redis.Redis) -> None:
     enqueue(queue, *(make_request() for _ in range(3)))
-    queue.take("dies", 1)
+    take(queue, "dies", 1)
     queue.reap(dead="dies")
-    queue.take("w", 1)
+    take(queue, "w", 1)
     assert {"queue", "load", "pending", "leases", "leased", "owners", "attempts", "bell"} <= (
         left_keys(client)
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import redis
 
 from shared.messages import Request, Result, Tensor
-from shared.queue import Queue
+from shared.queue import Queue, Taken
 from shared.settings import Settings
 from tests.worker.fakes import MODEL, FakeEngine, pixels
 from worker.loop import Worker
@@ -19,7 +20,7 @@ MAILBOX = "e" * 32
 
 
 def make_worker(queue: Queue, engine: FakeEngine, batch: int = 4) -> Worker:
-    return Worker(queue, engine, MODEL, "w", batch)
+    return Worker(queue, engine, MODEL, "w", [1.0] * batch)
 
 
 def ask(queue: Queue, *values: int, items: int = 1, top_k: int = 5) -> list[str]:
@@ -142,7 +143,7 @@ def test_leases_are_held_while_the_batch_runs(queue: Queue) -> None:
 
 def test_a_worker_told_to_stop_finishes_what_it_holds(queue: Queue) -> None:
     stop = threading.Event()
-    worker = make_worker(queue, FakeEngine(lambda batch: stop.set()), batch=1)
+    worker = Worker(queue, FakeEngine(lambda batch: stop.set()), MODEL, "w", [1000.0])
     first, second = ask(queue, 1, 2)
     worker.run(stop)
     assert set(results(queue)) == {first}
@@ -150,15 +151,74 @@ def test_a_worker_told_to_stop_finishes_what_it_holds(queue: Queue) -> None:
     assert queue.census().items == 1
 
 
+def test_the_next_batch_is_in_hand_before_the_present_one_ends(queue: Queue) -> None:
+    stop = threading.Event()
+    held: list[tuple[str, ...]] = []
+    first_done: list[bool] = []
+
+    def run(batch: Tensor) -> None:
+        time.sleep(0.12)
+        held.append(worker.held)
+        first_done.append(queue.result(ids[0]) is not None)
+
+    worker = Worker(queue, FakeEngine(run), MODEL, "w", [100.0])
+    ids = ask(queue, 1, 2, 3)
+    thread = threading.Thread(target=worker.run, args=[stop])
+    thread.start()
+    while queue.result(ids[2]) is None:
+        time.sleep(0.01)
+    stop.set()
+    thread.join()
+    assert held[:2] == [(ids[0], ids[1]), (ids[1], ids[2])]
+    assert first_done[:2] == [False, True], "it was published while the second ran"
+    answers = results(queue)
+    assert [top(answers[id_]) for id_ in ids] == ["label 1", "label 2", "label 3"]
+
+
+def test_what_comes_early_in_a_batch_is_left_for_another_worker(queue: Queue) -> None:
+    started, stop = threading.Event(), threading.Event()
+
+    def run(batch: Tensor) -> None:
+        started.set()
+        time.sleep(0.3)
+
+    worker = Worker(queue, FakeEngine(run), MODEL, "w", [300.0])
+    thread = threading.Thread(target=worker.run, args=[stop])
+    ask(queue, 1)
+    thread.start()
+    started.wait()
+    (id_,) = ask(queue, 2)
+    time.sleep(0.1)
+    make_worker(queue, FakeEngine()).run_once()
+    assert queue.result(id_) is not None
+    stop.set()
+    thread.join()
+
+
+def test_batches_in_two_places_are_not_mixed_up(queue: Queue) -> None:
+    stop = threading.Event()
+    worker = Worker(queue, FakeEngine(lambda batch: time.sleep(0.002)), MODEL, "w", [1.0] * 4)
+    ids = ask(queue, *range(200))
+    thread = threading.Thread(target=worker.run, args=[stop])
+    thread.start()
+    answers: dict[str, Result] = {}
+    while len(answers) < len(ids):
+        answers.update(results(queue))
+    stop.set()
+    thread.join()
+    assert [top(answers[id_]) for id_ in ids] == [f"label {number % 8}" for number in range(200)]
+    assert worker.batches_run < 100
+
+
 def test_a_worker_outlives_a_redis_that_goes_away(client: redis.Redis) -> None:
     class Flaky(Queue):
         failures = 3
 
-        def take(self, token: str, max_items: int) -> list[object]:  # type: ignore[override]
+        def take(self, *arguments: Any) -> list[Taken]:
             if self.failures:
                 self.failures -= 1
                 raise redis.ConnectionError("away")
-            return super().take(token, max_items)  # type: ignore[return-value]
+            return super().take(*arguments)
 
     queue = Flaky(client, "tags", Settings())
     queue.beat("w", {})

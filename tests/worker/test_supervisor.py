@@ -7,11 +7,12 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import psutil
 import pytest
 
+from shared.processes import Child, spawn
 from worker.supervisor import Supervisor
 
 _SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -40,11 +41,11 @@ def test_workers_that_die_together_are_replaced_together() -> None:
     dead: list[str] = []
     started: list[str] = []
 
-    def command(token: str) -> Sequence[str]:
+    def start(place: int, token: str) -> Child:
         started.append(token)
-        return _SLEEP
+        return spawn(_SLEEP)
 
-    supervisor = Supervisor(3, command, dead.append)
+    supervisor = Supervisor(3, start, dead.append)
     supervisor.run_once(100.0)
     try:
         first = children()
@@ -71,11 +72,11 @@ def test_one_that_dies_again_and_again_is_started_ever_more_slowly() -> None:
     started: list[float] = []
     now = 0.0
 
-    def command(token: str) -> Sequence[str]:
+    def start(place: int, token: str) -> Child:
         started.append(now)
-        return _DIE
+        return spawn(_DIE)
 
-    supervisor = Supervisor(1, command, lambda token: None)
+    supervisor = Supervisor(1, start, lambda token: None)
     for tick in range(200):
         now = tick * 0.1
         supervisor.run_once(now)
@@ -87,7 +88,7 @@ def test_one_that_dies_again_and_again_is_started_ever_more_slowly() -> None:
 
 
 def test_it_stops_while_a_child_waits_for_its_restart() -> None:
-    supervisor = Supervisor(2, lambda token: _DIE, lambda token: None)
+    supervisor = Supervisor(2, lambda place, token: spawn(_DIE), lambda token: None)
     timer = threading.Timer(1.0, supervisor.stop)
     timer.start()
     started = time.monotonic()

@@ -8,14 +8,30 @@ import pytest
 
 from shared.messages import Tensor
 from tests.worker.fakes import MODEL, FakeEngine
-from worker.tuning import best_size, measure
+from worker.tuning import best_size, every_size, measure, warm_up
 
 
-def test_every_size_is_run_before_a_client_comes() -> None:
+def test_every_size_that_is_used_is_run_before_a_client_comes() -> None:
     engine = FakeEngine()
-    curve = measure(engine, MODEL, 32)
-    assert list(curve) == [1, 2, 4, 8, 16, 32]
-    assert set(engine.sizes) == set(curve)
+    assert list(measure(engine, MODEL, 32)) == [1, 2, 4, 8, 16, 32]
+    engine = FakeEngine()
+    warm_up(engine, MODEL, 6)
+    assert set(engine.sizes) == {1, 2, 3, 4, 5, 6}
+
+
+def test_the_curve_ends_with_the_first_size_that_takes_too_long() -> None:
+    now = 0.0
+
+    def run(batch: Tensor) -> None:
+        nonlocal now
+        now += 0.03 * len(batch)
+
+    curve = measure(FakeEngine(run), MODEL, 32, lambda: now)
+    assert curve == pytest.approx({1: 30, 2: 60, 4: 120})
+
+
+def test_sizes_between_those_measured_lie_on_the_line() -> None:
+    assert every_size({1: 10, 2: 20, 4: 30, 8: 90}, 6) == [10, 20, 25, 30, 45, 60]
 
 
 def test_the_curve_is_the_best_of_three_in_milliseconds() -> None:
@@ -40,13 +56,13 @@ def test_an_engine_slower_than_that_runs_single_items() -> None:
 
 
 def test_a_busy_moment_does_not_make_one_size_look_slow() -> None:
-    times = {1: 1.0, 2: 1.5, 4: 2.0}
+    times = {1: 0.0010, 2: 0.0015, 4: 0.0020}
     now = 0.0
 
     def run(batch: Tensor) -> None:
         nonlocal now
-        busy = 3 < len(engine.sizes) <= 7  # the first pass over the sizes that is timed
+        busy = len(engine.sizes) <= 6  # the first pass over the sizes
         now += times[len(batch)] * (10 if busy else 1)
 
     engine = FakeEngine(run)
-    assert measure(engine, MODEL, 4, lambda: now) == pytest.approx({1: 1000, 2: 1500, 4: 2000})
+    assert measure(engine, MODEL, 4, lambda: now) == pytest.approx({1: 1, 2: 1.5, 4: 2})

@@ -1,7 +1,8 @@
-"""Engines: what executes a model. The only folder that imports TensorFlow."""
+"""Engines: what executes a model. The only folder that imports TensorFlow or LiteRT."""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -39,11 +40,34 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(model: Model, threads: int) -> Engine:
-    """Load `model` into the engine that serves it, on `threads` threads."""
+def engines_for(model: Model) -> list[str]:
+    """Return the names of the engines that can run `model` with what is installed here.
+
+    The session, which is the reference, comes first.
+    """
+    found = []
+    if importlib.util.find_spec("tensorflow"):
+        found.append("session")
+    if model.litert and importlib.util.find_spec("ai_edge_litert"):
+        found.append("litert")
+    return found
+
+
+def load_engine(name: str, model: Model, threads: int) -> Engine:
+    """Load `model` into the engine `name`, on `threads` threads."""
+    if name == "litert":
+        from worker.engines.litert import LitertEngine
+
+        return LitertEngine(model, threads)
     # TensorFlow reads these when it is imported. Its own log goes to errors only; the
     # allocator keeps large tensors instead of mapping and unmapping them for every batch.
     set_environment_defaults(TF_CPP_MIN_LOG_LEVEL="2", TF_CPU_ALLOCATOR_USE_BFC="1")
     from worker.engines.session import SessionEngine
 
     return SessionEngine(model, threads)
+
+
+def likeliest(probabilities: Floats, top_k: int) -> Answer:
+    """Return the `top_k` likeliest of a softmax [n, labels]; of equals, the first."""
+    labels = (-probabilities).argsort(axis=1, kind="stable")[:, :top_k]
+    return Answer(probabilities[range(len(labels)), labels.T].T, labels)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from shared.manifest import Classifier, Model
 from shared.messages import Tensor
-from worker.engines import TOP, Answer
+from worker.engines import TOP, Answer, likeliest
 
 _v1 = tf.compat.v1
 
@@ -24,13 +24,10 @@ class SessionEngine:
     name = "session"
 
     def __init__(self, model: Model, threads: int) -> None:
-        self._model = model
-        graph = tf.Graph()
-        with graph.as_default():
-            nodes = [_add(classifier) for classifier in model.classifiers]
-        self._inputs = [pixels for pixels, _, _ in nodes]
-        self._softmax = [probabilities for _, probabilities, _ in nodes]
-        self._top = [top for _, _, top in nodes]
+        graph, nodes = merge(model)
+        self._inputs = [node.pixels for node in nodes]
+        self._softmax = [node.softmax for node in nodes]
+        self._top = [node.top for node in nodes]
         config = _v1.ConfigProto(
             intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1
         )
@@ -43,16 +40,26 @@ class SessionEngine:
         if top_k <= TOP:
             tops = self._session.run(self._top, feeds)
             return [Answer(values[:, :top_k], labels[:, :top_k]) for values, labels in tops]
-        answers = []
-        for probabilities in self._session.run(self._softmax, feeds):
-            labels = (-probabilities).argsort(axis=1, kind="stable")[:, :top_k]
-            values = probabilities[range(len(labels)), labels.T].T
-            answers.append(Answer(values, labels))
-        return answers
+        return [likeliest(softmax, top_k) for softmax in self._session.run(self._softmax, feeds)]
 
 
-def _add(classifier: Classifier) -> tuple[Any, Any, Any]:
-    """Add one classifier to the default graph; return its pixels, softmax and top-5 nodes."""
+class Nodes(NamedTuple):
+    """Where a classifier is in the merged graph."""
+
+    pixels: Any  # uint8 [n, height, width, 3]
+    softmax: Any  # float32 [n, labels]
+    top: Any  # the five likeliest: float32 [n, 5] and int32 [n, 5]
+
+
+def merge(model: Model) -> tuple[tf.Graph, list[Nodes]]:
+    """Return one graph with all of a model's classifiers, and where each one is in it."""
+    graph = tf.Graph()
+    with graph.as_default():
+        return graph, [_add(classifier) for classifier in model.classifiers]
+
+
+def _add(classifier: Classifier) -> Nodes:
+    """Add one classifier to the default graph."""
     crop = classifier.crop
     pixels = _v1.placeholder(tf.uint8, [None, crop.height, crop.width, 3], classifier.name)
     scale = (classifier.high - classifier.low) / 255
@@ -70,4 +77,4 @@ def _add(classifier: Classifier) -> tuple[Any, Any, Any]:
         raise ValueError(
             f"{classifier.graph}: puts out {probabilities.shape}, and has {labels} labels"
         )
-    return pixels, probabilities, tf.math.top_k(probabilities, min(TOP, labels))
+    return Nodes(pixels, probabilities, tf.math.top_k(probabilities, min(TOP, labels)))

@@ -1,0 +1,117 @@
+"""Which engine serves."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shared.manifest import Model, read_model
+from shared.settings import Settings
+from tests.worker.fakes import MODEL
+from worker.engines import TOP, engines_for, load_engine
+from worker.golden import disagreement
+from worker.trial import Choice, EngineError, Trial, choose, decide, load
+
+SESSION = Trial("session", curve_ms={1: 10.0, 4: 40.0})
+
+
+def litert(ms: float, error: str = "") -> Trial:
+    return Trial("litert", curve_ms={1: ms, 4: 4 * ms}, error=error)
+
+
+def test_the_fastest_serves_and_says_why() -> None:
+    choice = choose([SESSION, litert(5)])
+    assert choice.engine == "litert"
+    assert choice.why == "session 100/s, litert 200/s"
+    assert [trial["curve_ms"] for trial in choice.trials] == [{1: 10.0, 4: 40.0}, {1: 5, 4: 20}]
+
+
+def test_the_session_stays_where_they_are_within_5_percent() -> None:
+    assert choose([SESSION, litert(9.6)]).engine == "session"
+    assert choose([SESSION, litert(9.4)]).engine == "litert"
+
+
+def test_one_that_does_not_agree_does_not_serve_however_fast() -> None:
+    choice = choose([SESSION, litert(1, "themes: another likeliest label")])
+    assert choice.engine == "session"
+    assert choice.why == "session 100/s; litert: themes: another likeliest label"
+
+
+def test_a_batch_that_takes_too_long_does_not_count() -> None:
+    assert choose([SESSION, Trial("litert", curve_ms={1: 11.0, 32: 101.0})]).engine == "session"
+
+
+def test_where_none_can_serve_it_says_what_was_wrong_with_each() -> None:
+    with pytest.raises(EngineError, match="litert: ended with -9"):
+        choose([litert(1, "ended with -9")])
+    with pytest.raises(EngineError, match="none is installed"):
+        choose([])
+
+
+def test_each_engine_that_can_run_the_model_is_tried_unless_one_is_named() -> None:
+    tried: list[str] = []
+
+    def run(name: str) -> Trial:
+        tried.append(name)
+        return SESSION if name == "session" else litert(5)
+
+    model = dataclasses.replace(MODEL, litert=Path("some.tflite"))
+    assert decide(Settings(), model, run).engine == "litert"
+    assert tried == ["session", "litert"]
+    assert decide(Settings(engine="session"), model, run) == Choice("session", "ENGINE=session")
+    assert len(tried) == 2
+
+
+def test_a_model_without_a_litert_graph_has_the_session() -> None:
+    assert engines_for(MODEL) == ["session"]
+
+
+def test_a_trial_in_a_process_of_its_own() -> None:
+    choice = decide(Settings(), dataclasses.replace(TAGS, golden=None))
+    assert [trial["engine"] for trial in choice.trials] == ["session", "litert"]
+    assert not any(trial["error"] for trial in choice.trials)
+    for trial in choice.trials:
+        assert list(trial["curve_ms"])[:3] == [1, 2, 4]
+
+
+TAGS = read_model(Path("models/tags"))
+
+
+@pytest.mark.parametrize("name", engines_for(TAGS))
+def test_both_engines_agree_on_the_golden_examples(name: str) -> None:
+    assert disagreement(load_engine(name, TAGS, 1), TAGS) == ""
+
+
+def swap(model: Model, **changes: object) -> Model:
+    """Return the model with something wrong about its second classifier."""
+    first, second = model.classifiers
+    return dataclasses.replace(model, classifiers=(first, dataclasses.replace(second, **changes)))  # type: ignore[arg-type]
+
+
+def test_an_engine_that_departs_from_the_golden_examples_is_refused(tmp_path: Path) -> None:
+    wrong = swap(TAGS, high=0.5)
+    with pytest.raises(EngineError, match="engine 'session': colors: "):
+        load("session", Settings(), wrong)
+
+
+def test_an_engine_that_cannot_run_the_model_is_refused() -> None:
+    with pytest.raises(EngineError, match="'litert' cannot run model 'tags'"):
+        load("litert", Settings(), MODEL)
+
+
+def test_litert_answers_any_number_of_labels_for_any_size() -> None:
+    engine = load_engine("litert", TAGS, 1)
+    assert TAGS.golden is not None
+    with np.load(TAGS.golden) as arrays:
+        tensors = [arrays[f"input_{item.name}"] for item in TAGS.classifiers]
+    whole = engine.run(tensors, 1000)
+    assert [answer.labels.shape[1] for answer in whole] == [42, 18]
+    assert all(np.allclose(answer.probabilities.sum(axis=1), 1, atol=1e-3) for answer in whole)
+    for place in range(len(tensors[0])):
+        alone = engine.run([tensor[place : place + 1] for tensor in tensors])
+        for one, all_ in zip(alone, whole, strict=True):
+            assert one.labels[0].tolist() == all_.labels[place, :TOP].tolist()
+            assert np.allclose(one.probabilities[0], all_.probabilities[place, :TOP], atol=1e-5)

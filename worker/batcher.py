@@ -1,0 +1,121 @@
+"""How a batch is chosen and laid into memory.
+
+The policy is continuous batching under a service curve: no window, no waiting for company. When
+the engine is free, or is about to be, the batch is what waits at that moment, in order of
+arrival: as many items as the curve says run best together, fewer where a larger batch would end
+after a deadline in it. A lone request starts at once; a crowd forms its batches while the one
+before runs. The choice is one atomic script (`shared/lua/take.lua`).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from shared.logs import fields
+from shared.manifest import Model
+from shared.messages import MessageError, Request, Tensor
+from shared.queue import Queue
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A request under this worker's lease."""
+
+    request: Request
+    waited_ms: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Requests that run together, and their tensors laid out for the engine."""
+
+    held: Sequence[Held]
+    tensors: Sequence[Tensor]  # per classifier, uint8 [items, height, width, 3]
+    unfit: Sequence[Request]  # taken with them, with tensors that are not this model's
+    taken_at: float  # monotonic seconds
+
+    @property
+    def items(self) -> int:
+        """How many things there are to classify."""
+        return len(self.tensors[0]) if self.held else 0
+
+    @property
+    def ids(self) -> list[str]:
+        """All ids that are under a lease because of this batch."""
+        return [held.request.id for held in self.held] + [request.id for request in self.unfit]
+
+    def split(self) -> list[Batch]:
+        """Return a batch per request, to find out which one is guilty."""
+        return [Batch([held], held.request.tensors, [], self.taken_at) for held in self.held]
+
+
+class Batcher:
+    """Takes batches from a queue for one worker."""
+
+    def __init__(self, queue: Queue, model: Model, token: str, curve_ms: Sequence[float]) -> None:
+        """`curve_ms` says how long a batch of 1, 2, 3 … items takes; it ends at the best size."""
+        self.curve_ms = curve_ms
+        self._queue = queue
+        self._token = token
+        self._shapes = [(item.crop.height, item.crop.width, 3) for item in model.classifiers]
+        # Two places in turn: one is read by the engine while the other is filled.
+        self._places = [
+            [np.empty((len(curve_ms), *shape), np.uint8) for shape in self._shapes]
+            for _ in range(2)
+        ]
+
+    @property
+    def largest(self) -> int:
+        """The most items in a batch, but for a single request with more."""
+        return len(self.curve_ms)
+
+    def predict_ms(self, items: int) -> float:
+        """Return how long a batch is going to take."""
+        size = min(items, self.largest)
+        return self.curve_ms[size - 1] * items / size
+
+    def collect(self, starts_in_ms: float = 0) -> Batch | None:
+        """Take what waits for an engine that is free in `starts_in_ms`; None when nothing does.
+
+        Its tensors are valid until the next but one is collected.
+        """
+        taken = self._queue.take(self._token, self.curve_ms, starts_in_ms)
+        if not taken:
+            return None
+        taken_at = time.monotonic()
+        held: list[Held] = []
+        unfit: list[Request] = []
+        for item in taken:
+            try:
+                request = Request.decode(item.payload)
+            except MessageError as error:  # a web tier of another version: its lease ends unread
+                _log.error("request cannot be read", extra=fields(error=str(error)))
+                continue
+            if self._fits(request):
+                held.append(Held(request, item.waited_ms))
+            else:
+                unfit.append(request)
+        return Batch(held, self._lay_out([item.request for item in held]), unfit, taken_at)
+
+    def _lay_out(self, requests: Sequence[Request]) -> list[Tensor]:
+        columns = list(zip(*(request.tensors for request in requests), strict=True))
+        items = sum(request.items for request in requests)
+        if len(requests) == 1 or items > self.largest:
+            return [np.concatenate(parts) for parts in columns]
+        self._places.reverse()
+        places = [place[:items] for place in self._places[0]]
+        for parts, place in zip(columns, places, strict=False):
+            np.concatenate(parts, out=place)
+        return places
+
+    def _fits(self, request: Request) -> bool:
+        return [tensor.shape[1:] for tensor in request.tensors] == self._shapes and all(
+            tensor.dtype == np.uint8 for tensor in request.tensors
+        )

@@ -1,0 +1,142 @@
+"""Which engine serves a model: each that can is tried, and the fastest that agrees is taken.
+
+python -m worker.trial session    # tries one: its load time and service curve, as JSON
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from shared.logs import fields
+from shared.manifest import Model, read_model
+from shared.processes import spawn
+from shared.settings import Settings
+from worker.engines import Engine, engines_for, load_engine
+from worker.golden import disagreement
+from worker.tuning import Curve, items_per_second, measure
+
+_log = logging.getLogger(__name__)
+
+_TIMEOUT_S = 60
+_EQUAL = 1.05  # the session stays where the other is not faster by more than this
+
+
+class EngineError(Exception):
+    """No engine can serve the model."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How an engine did with a model on this machine."""
+
+    engine: str
+    load_ms: int = 0
+    curve_ms: Curve = field(default_factory=dict)
+    error: str = ""  # why it cannot serve; empty where it can
+
+    @property
+    def speed(self) -> float:
+        """Items per second."""
+        return items_per_second(self.curve_ms)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which engine serves, why, and how all of them did."""
+
+    engine: str
+    why: str
+    trials: list[dict[str, Any]] = field(default_factory=list)  # as JSON
+
+
+def choose(trials: Iterable[Trial]) -> Choice:
+    """Take the fastest engine; of those within 5 % of the session, the session.
+
+    Raises `EngineError` where none can serve.
+    """
+    tried = list(trials)
+    able = {trial.engine: trial for trial in tried if not trial.error}
+    if not able:
+        reasons = "; ".join(f"{trial.engine}: {trial.error}" for trial in tried)
+        raise EngineError(f"no engine can serve the model: {reasons or 'none is installed'}")
+    best = max(able.values(), key=lambda trial: trial.speed)
+    session = able.get("session")
+    if session is not None and best.speed <= session.speed * _EQUAL:
+        best = session
+    speeds = ", ".join(f"{trial.engine} {trial.speed:.0f}/s" for trial in able.values())
+    refused = "".join(f"; {trial.engine}: {trial.error}" for trial in tried if trial.error)
+    return Choice(best.engine, f"{speeds}{refused}", [asdict(trial) for trial in tried])
+
+
+def decide(settings: Settings, model: Model, run: Callable[[str], Trial] | None = None) -> Choice:
+    """Return the engine to serve `model` with, as `ENGINE` says; `auto` tries all.
+
+    Each is tried in a process of its own, one after the other: no memory stays with who serves.
+    Raises `EngineError`.
+    """
+    if settings.engine != "auto":
+        return Choice(settings.engine, f"ENGINE={settings.engine}")
+    choice = choose((run or _run)(name) for name in engines_for(model))
+    _log.info("engine chosen", extra=fields(engine=choice.engine, why=choice.why))
+    return choice
+
+
+def load(name: str, settings: Settings, model: Model) -> Engine:
+    """Load an engine and hold it against the golden examples. Raises `EngineError`."""
+    if name not in engines_for(model):
+        raise EngineError(f"engine {name!r} cannot run model {model.name!r} here")
+    engine = load_engine(name, model, settings.worker_threads)
+    wrong = disagreement(engine, model)
+    if wrong:
+        raise EngineError(f"engine {name!r}: {wrong}")
+    return engine
+
+
+def _run(name: str) -> Trial:
+    """Try an engine in a process of its own."""
+    child = spawn([sys.executable, "-m", "worker.trial", name], subprocess.PIPE)
+    try:
+        output, errors = child.communicate(timeout=_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.communicate()
+        return Trial(name, error=f"not ready within {_TIMEOUT_S} s")
+    if child.returncode:
+        reason = errors.decode(errors="replace").strip().splitlines()
+        return Trial(name, error=reason[-1] if reason else f"ended with {child.returncode}")
+    table = json.loads(output.splitlines()[-1])
+    curve = {int(size): took for size, took in table["curve_ms"].items()}
+    return Trial(name, table["load_ms"], curve)
+
+
+def main() -> int:
+    """Try the engine that the command line names; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m worker.trial", description=__doc__)
+    parser.add_argument("engine")
+    name = parser.parse_args().engine
+    settings = Settings.from_environment()
+    model = read_model(settings.models_folder / settings.model)
+    started = time.monotonic()
+    try:
+        engine = load(name, settings, model)
+    except EngineError as error:
+        print(error, file=sys.stderr)
+        return 1
+    load_ms = round((time.monotonic() - started) * 1000)
+    curve = {
+        size: round(took, 2) for size, took in measure(engine, model, settings.max_batch).items()
+    }
+    print(json.dumps(asdict(Trial(name, load_ms, curve))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
