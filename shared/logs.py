@@ -9,6 +9,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
+_encode = json.JSONEncoder(default=str).encode
+
 
 class _JsonLines(logging.Formatter):
     def __init__(self, role: str) -> None:
@@ -26,7 +28,7 @@ class _JsonLines(logging.Formatter):
         }
         if record.exc_info:
             line["trace"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _encode(line)
 
 
 def start_logging(role: str, level: str) -> None:

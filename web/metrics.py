@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -38,11 +39,21 @@ BATCH_ITEMS = Histogram(
 
 def count_answer(model: str, answer: Mapping[str, Any]) -> None:
     """Count an answered prediction."""
-    timing = dict(answer["timing_ms"])
-    REQUEST_SECONDS.labels(model).observe(timing.pop("total") / 1000)
-    for stage, took_ms in timing.items():
-        STAGE_SECONDS.labels(model, stage).observe(took_ms / 1000)
-    BATCH_ITEMS.labels(model).observe(answer["batch_size"])
+    for stage, took_ms in answer["timing_ms"].items():
+        _seconds(model, stage).observe(took_ms / 1000)
+    _items(model).observe(answer["batch_size"])
+
+
+@cache  # to find a histogram by its labels costs more than to use it
+def _seconds(model: str, stage: str) -> Histogram:
+    if stage == "total":
+        return REQUEST_SECONDS.labels(model)
+    return STAGE_SECONDS.labels(model, stage)
+
+
+@cache
+def _items(model: str) -> Histogram:
+    return BATCH_ITEMS.labels(model)
 
 
 class _Queues(Collector):
