@@ -62,11 +62,10 @@ def _supervise(settings: Settings, model: Model, choice: Choice, count: int) -> 
             _log.warning("could not return leases", extra=fields(error=str(error)))
 
     def start(place: int, token: str) -> Child:
-        command = [sys.executable, __file__, "--token", token]
-        command += ["--choice", json.dumps(asdict(choice))]
         # A worker sees one device: TensorFlow would take hold of all that it sees.
-        pinned = {"CUDA_VISIBLE_DEVICES": gpus[place % len(gpus)]} if gpus else {}
-        return spawn(command, environment=pinned)
+        pinned = ["env", f"CUDA_VISIBLE_DEVICES={gpus[place % len(gpus)]}"] if gpus else []
+        command = [*pinned, sys.executable, __file__, "--token", token]
+        return spawn([*command, "--choice", json.dumps(asdict(choice))])
 
     return Supervisor(count, start, return_leases).run()
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
@@ -16,15 +14,11 @@ _libc = ctypes.CDLL(None)
 Child = subprocess.Popen[bytes]
 
 
-def spawn(
-    command: Sequence[str],
-    output: int | None = None,
-    environment: Mapping[str, str] = MappingProxyType({}),
-) -> Child:
+def spawn(command: Sequence[str], output: int | None = None) -> Child:
     """Start a child in a session of its own, so that Ctrl-C reaches only its parent.
 
     The kernel kills it when its parent dies, however that happens. `output` is where its stdout
-    and stderr go, as in `subprocess`; `environment` is added to the parent's.
+    and stderr go, as in `subprocess`.
     """
 
     def die_with_parent() -> None:
@@ -35,7 +29,6 @@ def spawn(
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=output,
-        env={**os.environ, **environment},
         start_new_session=True,
         preexec_fn=die_with_parent,
     )

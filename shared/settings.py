@@ -42,7 +42,7 @@ class Settings:
         0, "Worker processes that `make run` starts; 0: one per GPU, without any one per core", 0
     )
     cuda_visible_devices: str = _setting("", "GPUs to use, comma-separated; empty: all there are")
-    worker_threads: int = _setting(1, "Threads of a worker's session; one per core is fastest")
+    worker_threads: int = _setting(1, "Threads of a worker's engine; one per core is fastest")
     models_folder: Path = _setting(Path("models"), "Folder that holds a folder per model")
     model: str = _setting("tags", "The model that `/predict` serves and that a worker loads")
     engine: str = _setting(

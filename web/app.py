@@ -27,7 +27,6 @@ def create_app(
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.config["MAX_FORM_PARTS"] = 16
     app.register_blueprint(predict.blueprint(settings, models, queues, dispatchers, decoder))
     app.register_blueprint(health.blueprint(settings.model, models, queues))
     app.register_blueprint(page.blueprint())

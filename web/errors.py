@@ -16,7 +16,7 @@ from werkzeug.exceptions import (
 
 from shared import images
 from shared.logs import fields
-from web import tickets, uploads
+from web import forms, tickets, uploads
 
 _log = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ KINDS: dict[type[Exception], Kind] = {
     NotFound: Kind(404, "not-found", "Nothing is here"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "The method is not allowed"),
     RequestEntityTooLarge: Kind(413, "body-too-large", "The body is too large"),
+    forms.FormTooLargeError: Kind(413, "body-too-large", "The body is too large"),
+    forms.FormError: Kind(400, "malformed-body", "The body cannot be read"),
     uploads.MalformedBodyError: Kind(400, "malformed-body", "The body cannot be read"),
     uploads.SlowBodyError: Kind(408, "slow-body", "The body came too slowly"),
     uploads.ParameterError: Kind(422, "bad-parameter", "A parameter is wrong"),

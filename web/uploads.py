@@ -17,6 +17,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from shared.images import Point, looks_like_image
 from shared.settings import Settings
+from web.forms import read_form
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
 _FIELDS = ("x", "y", "points", "timeout_ms", "top_k")
@@ -53,7 +54,7 @@ def read_upload(request: Request, settings: Settings) -> Upload:
     """Read any of the three bodies: a form, JSON, or the image's own bytes.
 
     Which of the two latter it is, its content tells, not its declared type. Raises the errors
-    above, and werkzeug's `RequestEntityTooLarge`.
+    above, those of `web.forms`, and werkzeug's `RequestEntityTooLarge`.
     """
     try:
         with gevent.Timeout(settings.body_timeout_s, SlowBodyError("no whole body in time")):
@@ -73,16 +74,13 @@ def read_upload(request: Request, settings: Settings) -> Upload:
 
 
 def _read_body(request: Request, settings: Settings) -> tuple[bytes, Mapping[str, Any]]:
-    if request.mimetype == "multipart/form-data":
-        file = request.files.get("image")
-        if file is None:
-            raise MalformedBodyError("the form is broken or has no file named 'image'")
-        return file.read(), request.form
     body = request.get_data(cache=False)
     if request.content_length is None:
         # Of a chunked body werkzeug silently leaves out what is over the limit; its 413 comes
         # when more is asked for.
         request.stream.read(1)
+    if request.mimetype == "multipart/form-data":
+        return read_form(body, request.mimetype_params.get("boundary", ""), "image")
     if not _is_json(body, request.mimetype):
         return body, {}
     # Off the event loop: a body may be 16 MiB of tiny objects.

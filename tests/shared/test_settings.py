@@ -23,7 +23,12 @@ def test_a_setting_is_read_by_its_name_in_capitals() -> None:
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("PORT", "65536"), ("LOG_LEVEL", "loud"), ("REDIS_URL", "localhost:6379")],
+    [
+        ("PORT", "65536"),
+        ("LOG_LEVEL", "loud"),
+        ("ENGINE", "steam"),
+        ("REDIS_URL", "localhost:6379"),
+    ],
 )
 def test_a_setting_out_of_range_is_named_in_the_error(name: str, text: str) -> None:
     with pytest.raises(SettingError, match=name):
@@ -46,6 +51,15 @@ def test_process_counts_suit_the_machine_unless_given() -> None:
     assert web >= 1
     assert workers >= 1
     assert Settings(web_processes=3, workers=5).process_counts() == (3, 5)
+
+
+def test_each_gpu_has_a_worker_and_those_named_go_before_those_found(tmp_path: Path) -> None:
+    for address in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / address).mkdir()
+    assert Settings().gpus(tmp_path) == ["0", "1"]
+    assert Settings(cuda_visible_devices="3,GPU-5").gpus(tmp_path) == ["3", "GPU-5"]
+    assert Settings(cuda_visible_devices="3,1,2").process_counts()[1] == 3
+    assert Settings().gpus(tmp_path / "none") == []
 
 
 def test_the_readme_lists_every_setting_with_its_default() -> None:
