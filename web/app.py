@@ -11,6 +11,7 @@ from shared.manifest import Model
 from shared.queue import Queue
 from shared.settings import Settings
 from web import errors, metrics
+from web.admission import Admission, Gate
 from web.api import health, page, predict
 from web.decoding import Decoder
 from web.dispatch import Dispatcher
@@ -27,7 +28,9 @@ def create_app(
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.register_blueprint(predict.blueprint(settings, models, queues, dispatchers, decoder))
+    gates = {name: Gate() for name in models}
+    app.wsgi_app = Admission(app.wsgi_app, settings, gates)  # type: ignore[method-assign]
+    app.register_blueprint(predict.blueprint(settings, models, queues, dispatchers, decoder, gates))
     app.register_blueprint(health.blueprint(settings.model, models, queues))
     app.register_blueprint(page.blueprint())
     errors.install(app)

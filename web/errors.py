@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from dataclasses import dataclass
 
-from flask import Flask, Response, g, json
+from flask import Flask, Response, g
 from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
@@ -48,6 +49,7 @@ KINDS: dict[type[Exception], Kind] = {
     images.UndecodableImageError: Kind(422, "undecodable-image", "The image cannot be decoded"),
     images.PointOutsideError: Kind(422, "point-outside", "The point is outside the image"),
     tickets.QueueFullError: Kind(503, "queue-full", "The queue is full"),
+    tickets.OverloadedError: Kind(503, "overloaded", "The wait would be past the deadline"),
     tickets.NoWorkerError: Kind(503, "no-worker", "No worker is ready"),
     tickets.StoreAwayError: Kind(503, "store-away", "The queue cannot be reached"),
     tickets.DeadlineError: Kind(504, "deadline", "No answer by the deadline"),
@@ -65,27 +67,34 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, to_response)
 
 
-def to_response(error: Exception) -> Response:
-    """Return the problem+json that stands for `error`."""
+def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of the problem+json that stands for `error`."""
     kind = _kind(error)
-    problem = {
+    content = {
         "type": f"urn:batchpoint:problem:{kind.name}" if kind.name else "about:blank",
         "title": kind.title,
         "status": kind.status,
         "detail": _detail(error, kind),
-        "request_id": g.request_id,
+        "request_id": request_id,
         "success": False,
     }
-    response = Response(status=kind.status, mimetype="application/problem+json")
+    headers = {"Content-Type": "application/problem+json"}
     if kind.status == 503:
-        response.headers["Retry-After"] = str(_retry_after_s(error))
+        headers["Retry-After"] = str(_retry_after_s(error))
     if isinstance(error, tickets.DeadlineError) and error.request_id:
-        problem["result"] = response.headers["Location"] = f"/results/{error.request_id}"
+        content["result"] = headers["Location"] = f"/results/{error.request_id}"
+    return kind.status, headers, json.dumps(content).encode()
+
+
+def to_response(error: Exception) -> Response:
+    """Return the answer to a request that failed by `error`, and log it."""
+    kind = _kind(error)
+    status, headers, body = problem(error, g.request_id)
+    response = Response(body, status, headers)
     if isinstance(error, HTTPException):
         for name, value in error.get_headers():
             if name not in ("Content-Type", "Content-Length"):
                 response.headers[name] = value
-    response.data = json.dumps(problem)
     if kind is UNKNOWN:
         _log.exception("request failed", exc_info=error, extra=fields(request_id=g.request_id))
     elif "model" in g:
@@ -116,6 +125,6 @@ def _detail(error: Exception, kind: Kind) -> str:
 
 
 def _retry_after_s(error: Exception) -> int:
-    if isinstance(error, tickets.QueueFullError):
+    if isinstance(error, tickets.BusyError):
         return min(max(math.ceil(error.retry_after_ms / 1000), 1), 60)
     return _RETRY_AFTER_S

@@ -11,12 +11,20 @@ from shared.messages import Request, Result
 from shared.queue import Enqueued
 
 
-class QueueFullError(Exception):
-    """The queue takes no more; `retry_after_ms` comes from the measured drain rate."""
+class BusyError(Exception):
+    """There is too much to do; `retry_after_ms` comes from the measured rate."""
 
-    def __init__(self, retry_after_ms: int) -> None:
-        super().__init__("the queue is full")
+    def __init__(self, retry_after_ms: float) -> None:
+        super().__init__(self.__doc__)
         self.retry_after_ms = retry_after_ms
+
+
+class QueueFullError(BusyError):
+    """The queue takes no more."""
+
+
+class OverloadedError(BusyError):
+    """So much is ahead that the answer would come after the deadline."""
 
 
 class NoWorkerError(Exception):

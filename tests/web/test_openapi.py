@@ -194,6 +194,7 @@ def test_its_problems_are_those_of_the_table() -> None:
         uploads.SlowBodyError("no whole body in time"),
         tickets.QueueFullError(2500),
         tickets.QueueFullError(10**9),
+        tickets.OverloadedError(2500),
         tickets.NoWorkerError(),
         tickets.StoreAwayError(),
         tickets.DeadlineError("0" * 32),

@@ -15,11 +15,12 @@ from shared.messages import Request
 from shared.queue import Queue
 from shared.settings import Settings
 from web import metrics
+from web.admission import Gate
 from web.answers import to_answer, to_context
 from web.decoding import Decoder
 from web.dispatch import Dispatcher, kept_result
 from web.tickets import DeadlineError
-from web.uploads import read_upload
+from web.uploads import Upload, read_upload
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def blueprint(
     queues: Mapping[str, Queue],
     dispatchers: Mapping[str, Dispatcher],
     decoder: Decoder,
+    gates: Mapping[str, Gate],
 ) -> Blueprint:
     """Return the routes."""
     routes = Blueprint("predict", __name__)
@@ -40,23 +42,15 @@ def blueprint(
         if name not in models:
             abort(404, f"there is no model {name!r}")
         g.model = name
-        model, dispatcher = models[name], dispatchers[name]
         upload = read_upload(request, settings)
         started = time.perf_counter()
-        # A photo that still waits for a thread at its deadline is never decoded.
-        with gevent.Timeout(upload.timeout_ms / 1000, DeadlineError()):
-            points, tensors = decoder.prepare(model, upload.image, upload.points)
-        now = time.perf_counter()
-        context = to_context(points, upload.many, (now - started) * 1000)
-        left_ms = upload.timeout_ms - int((now - started) * 1000)
-        if left_ms <= 0:
-            raise DeadlineError
-        message = Request(g.request_id, tensors, left_ms, upload.top_k, context=context)
         if "respond-async" in request.headers.get("Prefer", "").lower():
-            dispatcher.enqueue(message)
+            dispatchers[name].enqueue(to_message(models[name], upload, started))
             return _accepted(g.request_id)
-        client = request.environ.get("gunicorn.socket")
-        result = dispatcher.predict(message, client.fileno() if client else -1)
+        with gates[name].in_hand():
+            message = to_message(models[name], upload, started)
+            client = request.environ.get("gunicorn.socket")
+            result = dispatchers[name].predict(message, client.fileno() if client else -1)
         answer = to_answer(name, result, (time.perf_counter() - started) * 1000)
         metrics.count_answer(name, answer)
         _log.info(
@@ -65,12 +59,24 @@ def blueprint(
                 request_id=g.request_id,
                 model=name,
                 version=result.version,
-                points=len(points),
+                points=message.items,
                 batch_size=result.batch_size,
                 timing_ms=answer["timing_ms"],
             ),
         )
         return jsonify(answer)
+
+    def to_message(model: Model, upload: Upload, started: float) -> Request:
+        """Decode and cut; the request has what is left of its budget then."""
+        # A photo that still waits for a thread at its deadline is never decoded.
+        with gevent.Timeout(upload.timeout_ms / 1000, DeadlineError()):
+            points, tensors = decoder.prepare(model, upload.image, upload.points)
+        decode_ms = (time.perf_counter() - started) * 1000
+        left_ms = upload.timeout_ms - int(decode_ms)
+        if left_ms <= 0:
+            raise DeadlineError
+        context = to_context(points, upload.many, decode_ms)
+        return Request(g.request_id, tensors, left_ms, upload.top_k, context=context)
 
     @routes.get("/results/<request_id>")
     def results(request_id: str) -> Response:
