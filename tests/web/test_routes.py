@@ -70,3 +70,9 @@ def test_every_answer_has_a_request_id_of_its_own(
     ids = {response.headers["X-Request-Id"] for response in answers}
     assert len(ids) == 2
     assert all(re.fullmatch("[0-9a-f]{32}", request_id) for request_id in ids)
+
+
+def test_a_header_that_no_body_follows_is_not_held_back(service: Service) -> None:
+    with requests.Session() as session:
+        took = [session.head(f"{service.url}/livez", timeout=10).elapsed for _ in range(20)]
+    assert min(took).total_seconds() < 0.1, "the kernel holds the start of an answer for 0.2 s"
