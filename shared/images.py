@@ -6,16 +6,18 @@ is trained on is what it is served.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+
+from shared.orientation import AS_STORED, Box, Orientation, read_orientation
 
 # By content, never by the declared type. Of an animation, the first frame is the image.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
@@ -23,6 +25,13 @@ _STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM
 
 # The limit on pixels is ours and an error (`open_image`); Pillow's own would only warn.
 Image.MAX_IMAGE_PIXELS = None
+
+# Resampling begins with a cheap whole-number reduction, a JPEG's own while it is decoded (by 2,
+# 4 or 8) or a mean of pixels, down to this many times the wanted size or more. From there on
+# Hamming's filter takes six tenths of the time of the bicubic one. A crop of 224 pixels differs
+# from a bicubic one in one step by 0.5-1.3 of 255 in the mean.
+_GAP = 1.9
+_SHRINKS = 1.5
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -67,8 +76,8 @@ class Crop:
     fraction: float | None = None
     pixels: int | None = None
 
-    def box(self, size: tuple[int, int], point: Point) -> tuple[int, int, int, int]:
-        """Return left, top, right, bottom in pixels, right and bottom exclusive.
+    def box(self, size: tuple[int, int], point: Point) -> Box:
+        """Return which pixels of an upright image the crop shows.
 
         Always inside an image of `size` (width, height); smaller than asked only where the
         image itself is smaller.
@@ -88,14 +97,50 @@ class Crop:
         start = min(max(start, 0), length - taken)
         return start, start + taken
 
+    def scale(self, size: tuple[int, int]) -> int:
+        """Return by how much an image of `size` may be smaller for this crop: 1, 2, 4 or 8."""
+        if self.fraction is None:
+            return 1
+        spare = self.fraction * min(size) / (_GAP * max(self.width, self.height))
+        return max((scale for scale in (2, 4, 8) if scale <= spare), default=1)
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded image, cut with `cut`.
+
+    It stays as it was stored, and a crop is turned when it is cut: turning 12 megapixels would
+    cost as much as decoding them.
+    """
+
+    stored: Image.Image  # RGB
+    size: tuple[int, int]  # width and height of the upright original, in pixels
+    orientation: Orientation = AS_STORED
+    scale: int = 1  # the original is so many times as wide and high as `stored`
+
+    @property
+    def width(self) -> int:
+        """The upright original's, in pixels."""
+        return self.size[0]
+
+    @property
+    def height(self) -> int:
+        """The upright original's, in pixels."""
+        return self.size[1]
+
 
 def looks_like_image(data: bytes | memoryview) -> bool:
     """Return whether `data` begins as one of `FORMATS` does."""
     return _STARTS.match(data) is not None
 
 
-def open_image(data: bytes | memoryview, max_pixels: int) -> Image.Image:
-    """Decode `data` into an upright RGB image (EXIF orientation applied, alpha over white).
+def open_image(data: bytes | memoryview, max_pixels: int) -> Photo:
+    """Return the photo in `data`; see `read_header` and `decode`."""
+    return decode(read_header(data, max_pixels))
+
+
+def read_header(data: bytes | memoryview, max_pixels: int) -> Image.Image:
+    """Return an image of which no pixel is decoded yet.
 
     Raises `UnsupportedFormatError`, `ImageTooLargeError` or `UndecodableImageError`.
     """
@@ -113,18 +158,25 @@ def open_image(data: bytes | memoryview, max_pixels: int) -> Image.Image:
         raise ImageTooLargeError(
             f"the image has {image.width} x {image.height} pixels, the limit is {max_pixels}"
         )
+    return image
+
+
+def decode(image: Image.Image, crops: Sequence[Crop] = ()) -> Photo:
+    """Decode `image` once: EXIF orientation heeded, alpha over white.
+
+    Where `crops` are given and all of them allow it, a JPEG is decoded at a smaller scale, and
+    nothing that needs a larger one can be cut. Raises `UndecodableImageError`.
+    """
+    scale = min((crop.scale(image.size) for crop in crops), default=1)
     try:
+        stored_size = image.size
+        if scale > 1 and image.draft(None, (image.width // scale, image.height // scale)) is None:
+            scale = 1  # no other format can be decoded so
         image.load()
-        _turn_upright(image)
-        return _to_rgb(image)
+        orientation = read_orientation(image)
+        return Photo(_to_rgb(image), orientation.size(stored_size), orientation, scale)
     except Exception as error:  # as above: SyntaxError, struct.error, OSError, ...
         raise UndecodableImageError("the image is truncated or broken") from error
-
-
-def _turn_upright(image: Image.Image) -> None:
-    # Unreadable EXIF says nothing of the orientation.
-    with contextlib.suppress(Exception):
-        ImageOps.exif_transpose(image, in_place=True)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -141,34 +193,52 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def centre(image: Image.Image) -> Point:
+def centre(photo: Photo) -> Point:
     """Return the point that is meant when a client names none."""
-    return Point(image.width // 2, image.height // 2)
+    return Point(photo.width // 2, photo.height // 2)
 
 
-def check_point(image: Image.Image, point: Point) -> None:
-    """Raise `PointOutsideError` unless `point` is on `image`."""
-    if not (0 <= point.x < image.width and 0 <= point.y < image.height):
+def check_point(photo: Photo, point: Point) -> None:
+    """Raise `PointOutsideError` unless `point` is on `photo`."""
+    if not (0 <= point.x < photo.width and 0 <= point.y < photo.height):
         raise PointOutsideError(
             f"the point ({point.x:.12g}, {point.y:.12g}) is outside the image, "
-            f"which is {image.width} x {image.height} pixels upright"
+            f"which is {photo.width} x {photo.height} pixels upright"
         )
 
 
-def cut(image: Image.Image, point: Point, crop: Crop) -> Pixels:
-    """Return `crop` of `image` around `point`: uint8 [height, width, 3], RGB 0-255.
+def cut(photo: Photo, point: Point, crop: Crop) -> Pixels:
+    """Return `crop` of `photo` around `point`, upright: uint8 [height, width, 3], RGB 0-255.
 
     A crop in `pixels` is exactly the original ones, its edge repeated where the image is
-    smaller than the crop; a crop by `fraction` is resampled (bicubic).
+    smaller than the crop; a crop by `fraction` is resampled. Raises `ValueError`
+    where `photo` was decoded too small for `crop`.
     """
-    box = crop.box(image.size, point)
+    if photo.scale > crop.scale(photo.size):
+        raise ValueError(f"{crop} is none of the crops that the photo was decoded for")
+    box = photo.orientation.stored_box(crop.box(photo.size, point), photo.size)
     if crop.pixels is None:
-        size = (crop.width, crop.height)
-        resized = image.resize(size, Image.Resampling.BICUBIC, box=box, reducing_gap=2.0)
-        return np.asarray(resized, dtype=np.uint8)
-    pixels = np.asarray(image.crop(box), dtype=np.uint8)
-    down, right = crop.height - pixels.shape[0], crop.width - pixels.shape[1]
-    if down or right:
-        around = ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
-        pixels = np.pad(pixels, around, mode="edge")
+        left, top, right, bottom = (edge / photo.scale for edge in box)
+        size = photo.orientation.size((crop.width, crop.height))
+        shrinks = min((right - left) / size[0], (bottom - top) / size[1]) >= _SHRINKS
+        part = photo.stored.resize(
+            size,
+            Image.Resampling.HAMMING if shrinks else Image.Resampling.BICUBIC,
+            box=(left, top, right, bottom),
+            reducing_gap=_GAP,
+        )
+    else:
+        part = photo.stored.crop(box)
+    pixels = np.asarray(photo.orientation.upright(part), dtype=np.uint8)
+    if crop.pixels is not None:
+        pixels = _extend(pixels, crop)
     return pixels
+
+
+def _extend(pixels: Pixels, crop: Crop) -> Pixels:
+    """Return `pixels` at the size of `crop`, the edge repeated to all sides."""
+    down, right = crop.height - pixels.shape[0], crop.width - pixels.shape[1]
+    if not down and not right:
+        return pixels
+    around = ((down // 2, down - down // 2), (right // 2, right - right // 2), (0, 0))
+    return np.pad(pixels, around, mode="edge")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from PIL.Image import Image
 
 from shared import images
 from shared.images import Pixels, Point
@@ -19,12 +20,17 @@ def prepare(
     No points stands for the image's centre. Returns the points and, per classifier, uint8
     [points, height, width, 3]. Raises `images.ImageError` and `images.PointOutsideError`.
     """
-    image = images.open_image(data, max_pixels)
-    chosen = list(points) or [images.centre(image)]
+    return cut_all(model, images.read_header(data, max_pixels), points)
+
+
+def cut_all(
+    model: Model, image: Image, points: Sequence[Point]
+) -> tuple[list[Point], list[Pixels]]:
+    """As `prepare`, of an image whose header was read."""
+    crops = [classifier.crop for classifier in model.classifiers]
+    photo = images.decode(image, crops)
+    chosen = list(points) or [images.centre(photo)]
     for point in chosen:
-        images.check_point(image, point)
-    tensors = [
-        np.stack([images.cut(image, point, classifier.crop) for point in chosen])
-        for classifier in model.classifiers
-    ]
+        images.check_point(photo, point)
+    tensors = [np.stack([images.cut(photo, point, crop) for point in chosen]) for crop in crops]
     return chosen, tensors

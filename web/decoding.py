@@ -6,9 +6,14 @@ from collections.abc import Sequence
 
 from gevent.threadpool import ThreadPool
 
-from shared.images import Pixels, Point
+from shared.images import Pixels, Point, read_header
 from shared.manifest import Model
-from shared.preparation import prepare
+from shared.memory import keep_freed_memory
+from shared.preparation import cut_all, prepare
+
+# Together they bound how long the other requests wait, whatever is in the image.
+_TINY_BYTES = 4096
+_TINY_PIXELS = 64 * 64
 
 Prepared = tuple[list[Point], list[Pixels]]
 
@@ -17,9 +22,17 @@ class Decoder:
     """A few native threads that decode and cut; Pillow works without the interpreter's lock."""
 
     def __init__(self, threads: int, max_pixels: int) -> None:
+        keep_freed_memory()
         self._pool = ThreadPool(threads)
         self._max_pixels = max_pixels
 
     def prepare(self, model: Model, data: bytes, points: Sequence[Point]) -> Prepared:
-        """See `shared.preparation.prepare`; only the calling greenlet waits."""
+        """See `shared.preparation.prepare`; only the calling greenlet waits.
+
+        A tiny image is decoded where it is: to hand it to a thread would take longer.
+        """
+        if len(data) <= _TINY_BYTES:
+            image = read_header(data, self._max_pixels)
+            if image.width * image.height <= _TINY_PIXELS:
+                return cut_all(model, image, points)
         return self._pool.apply(prepare, (model, data, points, self._max_pixels))
