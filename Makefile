@@ -7,7 +7,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--no-emit-index-url --no-annotate --no-header --fork-strategy fewest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format load lock train accuracy bench-servers clean
+.PHONY: help run test check format load lock train accuracy bench bench-full bench-scaling bench-servers capacity clean
 
 help:  ## Print what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,18 @@ train: .venv/dev.stamp  ## Make the graphs of model tags again, from ../shared/d
 
 accuracy: .venv/dev.stamp  ## Measure the accuracy and write docs/accuracy.md
 	@$(BIN)/python -m training.accuracy
+
+bench: .venv/dev.stamp  ## Measure against two peers in 12 minutes and write docs/benchmarks.md
+	@$(BIN)/python -m bench.compare
+
+bench-full: .venv/dev.stamp  ## Measure everything, against all peers, in 50 minutes
+	@$(BIN)/python -m bench.compare --full
+
+bench-scaling: .venv/dev.stamp  ## See how it grows, in 8 minutes, and write docs/scaling.md
+	@$(BIN)/python -m bench.scaling
+
+capacity: .venv/dev.stamp  ## What USERS users need and get; CHECK=1 measures it here
+	@$(BIN)/python -m bench.capacity --users $(or $(USERS),64) $(if $(CHECK),--check)
 
 bench-servers: .venv/dev.stamp  ## Compare WSGI servers and write docs/server.md
 	@$(BIN)/python -m bench.servers
