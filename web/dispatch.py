@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import logging
 import secrets
-import select
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import gevent
-from gevent import monkey
 from gevent.queue import Queue as Outbox
 from redis.exceptions import RedisError
 
 from shared.logs import Seldom, fields
 from shared.messages import MessageError, Request, Result
 from shared.queue import Queue
+from web.clients import left
 from web.tickets import (
     ClientLeftError,
     DeadlineError,
@@ -41,9 +40,6 @@ _ENDINGS = {
     "failed": "the engine could not run this image",
     "lost": "the workers that ran this request ended before they could answer",
 }
-
-# The original: gevent's own would make a watcher for every socket at every look.
-_poll = monkey.get_original("select", "poll")
 
 
 class Dispatcher:
@@ -157,21 +153,15 @@ class Dispatcher:
                 self._deliver(payload)
 
     def _watch_loop(self) -> None:
-        """Cancel the requests of clients that left: their work would be for nobody.
-
-        One that closes only its sending side looks the same, and counts as one that left.
-        """
+        """Cancel the requests of clients that left: their work would be for nobody."""
         while True:
             gevent.sleep(_WATCH_S)
             watched = {ticket.client_fd: ticket for ticket in self._waiting.values()}
-            poll = _poll()
-            for client_fd in watched.keys() - {-1}:
-                poll.register(client_fd, select.POLLRDHUP)
-            left = [watched[client_fd] for client_fd, _ in poll.poll(0)]
-            for ticket in left:
+            gone = [watched[client_fd] for client_fd in left(watched)]
+            for ticket in gone:
                 ticket.abandoned = True
                 ticket.refuse(ClientLeftError())
-            self._cancel([ticket for ticket in left if ticket.accepted_at < float("inf")])
+            self._cancel([ticket for ticket in gone if ticket.accepted_at < float("inf")])
 
     def _cancel(self, tickets: list[Ticket]) -> None:
         if tickets:

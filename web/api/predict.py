@@ -48,9 +48,10 @@ def blueprint(
             dispatchers[name].enqueue(to_message(models[name], upload, started))
             return _accepted(g.request_id)
         with gates[name].in_hand():
-            message = to_message(models[name], upload, started)
             client = request.environ.get("gunicorn.socket")
-            result = dispatchers[name].predict(message, client.fileno() if client else -1)
+            client_fd = client.fileno() if client else -1
+            message = to_message(models[name], upload, started, client_fd)
+            result = dispatchers[name].predict(message, client_fd)
         answer = to_answer(name, result, (time.perf_counter() - started) * 1000)
         metrics.count_answer(name, answer)
         _log.info(
@@ -66,11 +67,11 @@ def blueprint(
         )
         return jsonify(answer)
 
-    def to_message(model: Model, upload: Upload, started: float) -> Request:
+    def to_message(model: Model, upload: Upload, started: float, client_fd: int = -1) -> Request:
         """Decode and cut; the request has what is left of its budget then."""
         # A photo that still waits for a thread at its deadline is never decoded.
         with gevent.Timeout(upload.timeout_ms / 1000, DeadlineError()):
-            points, tensors = decoder.prepare(model, upload.image, upload.points)
+            points, tensors = decoder.prepare(model, upload.image, upload.points, client_fd)
         decode_ms = (time.perf_counter() - started) * 1000
         left_ms = upload.timeout_ms - int(decode_ms)
         if left_ms <= 0:
