@@ -25,15 +25,16 @@ def measure(
 ) -> Curve:
     """Run batches of 1, 2, 4 … items and return the best of several times of each.
 
-    Ends at `max_batch`, or after the first size that takes too long to be used. Sizes are tried
-    in turns, so that a busy moment of the machine does not make one of them look slow.
+    Ends at `max_batch`, or where the next size would take too long to be used, by the line through
+    the last two: it would take memory, too. Sizes are tried in turns, so that a busy moment of
+    the machine does not make one of them look slow.
     """
     curve: Curve = {}
     for size in (2**power for power in range(max_batch.bit_length())):
         batch = _noise(model, size)
         engine.run(batch)  # the first time, an engine lays out its memory
         curve[size] = _time(engine, batch, clock)
-        if curve[size] > _LONGEST_MS:
+        if 3 * curve[size] - 2 * curve.get(size // 2, curve[size] / 2) > _LONGEST_MS:
             break
     for _ in range(_TIMES - 1):
         for size in curve:
