@@ -53,9 +53,7 @@ def test_nothing_is_left_behind_when_it_is_told_to_stop(
 
 
 def test_no_process_outlives_a_launcher_that_was_killed() -> None:
-    with Service(
-        ENGINE="litert", WORKERS="2", WEB_PROCESSES="2", REDIS_URL=""
-    ) as service:
+    with Service(ENGINE="litert", WORKERS="2", WEB_PROCESSES="2", REDIS_URL="") as service:
         processes = family(service)
         assert len(processes) == 1 + 1 + (1 + 2) + (1 + 2)
         processes[0].kill()
