@@ -31,7 +31,7 @@ class Row:
     wall_s: float  # between these looks
     cpu_s: dict[str, float]  # in that time, by kind of process
     wire_mb: float  # into and out of Redis in that time
-    held_mb: float  # by how much what Redis holds grew in that time
+    result_kb: float  # what one result that is kept holds in Redis; 0 where none was looked at
 
     @property
     def takes(self) -> float:
@@ -66,7 +66,7 @@ def row(
         wall_s=round(spent.at, 4),
         cpu_s={part: round(used, 4) for part, used in spent.cpu_s.items()},
         wire_mb=round(spent.wire_mb, 4),
-        held_mb=round(spent.held_mb, 4),
+        result_kb=round(seen.get("result_kb", 0.0), 3),
     )
 
 

@@ -61,11 +61,7 @@ def fit_all(
         tcp=_tcp(rows),
         wire_mb=wire_mb,
         held_kb={
-            model_of(kind): median(
-                1000 * row.held_mb / row.images
-                for row in full
-                if row.kind == kind and row.sweep == "web"
-            )
+            model_of(kind): median(row.result_kb for row in full if row.kind == kind)
             for kind in (TAGS, PRODUCT)
         },
         photo_kb=photo_kb,

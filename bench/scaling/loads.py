@@ -68,6 +68,7 @@ class Loads:
                 batch=fmean(batches) if batches else 0.0,
                 images=answered,
                 errors=sum(sum(each.errors.values()) for each in seen),
+                result_kb=service.result_kb(models[0]),
             )
         )  # fmt: skip
 

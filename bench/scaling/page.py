@@ -158,7 +158,7 @@ def cost_table(costs: Costs) -> str:
     kept = ", ".join(f"{kb:.1f} KB of `{model}`" for model, kb in costs.held_kb.items())
     lines.append(
         f"\nA lone request takes {costs.way_ms:.1f} ms beyond these sums. A result that is kept "
-        f"holds {kept} in Redis, by the growth of its memory under load. A worker "
+        f"holds {kept} in Redis. A worker "
         f"that waits for a core finds what came in {costs.pile_ms:.1f} ms."
     )
     return "\n".join(lines)

@@ -78,10 +78,13 @@ def predict(
         per_s = min(1000 * per_ms, *ceilings.values())
         busy += 0.5 * (min(1.0, per_s * sum(cpu.values()) / 1000 / free) - busy)
         # A worker takes all that came while it was busy, or waited for a core.
-        own_ms = engine_ms + costs.worker_ms(kind, batch)
+        own_ms = (engine_ms + costs.worker_ms(kind, batch)) * (1 + busy / 2)
         full = min(_FULL, per_s * own_ms / 1000 / machine.workers)
         found = 1 + busy * per_s * costs.pile_ms / 1000 + full**2 / (1 - full)
-        batch += 0.5 * (min(found, engine.best) - batch)
+        part = (engine_ms + cpu["worker"]) / sum(service for service, _ in stations)
+        inside = (users - per_s * think_ms / 1000) * part
+        most = max(1.0, min(inside / machine.workers, engine.best))
+        batch += 0.5 * (min(found, most) - batch)
     latency_ms = max(response_ms + costs.way_ms, users / per_s * 1000 - think_ms)
     limit = min(ceilings, key=lambda name: ceilings[name])
     return Prediction(per_s, latency_ms, batch, limit, cpu, ceilings)

@@ -22,6 +22,7 @@ from bench.compare.product import MANIFEST, make_images
 from bench.compare.tagger import ROOT
 from bench.compare.usage import MARK, Usage
 from deploy import redis_server
+from shared import keys
 from shared.processes import Child, spawn, stop_all
 from shared.queue import Census, Queue
 from shared.settings import Settings
@@ -49,7 +50,6 @@ class Spent:
     at: float  # monotonic seconds
     cpu_s: dict[str, float]  # by kind of process
     wire_mb: float  # into and out of Redis
-    held_mb: float  # in Redis
 
     def since(self, before: Spent) -> Spent:
         """Return what was used after `before`; `at` is then how long that was."""
@@ -58,7 +58,6 @@ class Spent:
             self.at - before.at,
             cpu_s,
             self.wire_mb - before.wire_mb,
-            self.held_mb - before.held_mb,
         )
 
 
@@ -180,7 +179,13 @@ class Service:
         # Redis says it to the microsecond, and it bears no mark of ours.
         cpu_s = {**self.usage.cpu_s(), "redis": info["used_cpu_sys"] + info["used_cpu_user"]}
         wire = info["total_net_input_bytes"] + info["total_net_output_bytes"]
-        return Spent(time.monotonic(), cpu_s, wire / 1e6, info["used_memory"] / 1e6)
+        return Spent(time.monotonic(), cpu_s, wire / 1e6)
+
+    def result_kb(self, model: str) -> float:
+        """Return what one kept result of `model` holds in Redis; 0 where none is kept."""
+        for key in self.client.scan_iter(match=keys.result(model, "*"), count=1000):
+            return int(self.client.memory_usage(key) or 0) / 1000
+        return 0.0
 
     def _redis_answers(self) -> bool:
         try:

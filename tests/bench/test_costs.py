@@ -38,7 +38,7 @@ def row(images: int, batch: float, workers: int, worker_ms: float) -> Row:
         wall_s=4.0,
         cpu_s={"worker": worker_ms / 1000},
         wire_mb=0.3 * images,
-        held_mb=0.0,
+        result_kb=2.0,
     )
 
 

@@ -34,7 +34,7 @@ def load(sweep: str, kind: str, engine: str, web: int, workers: int, clients: in
         sweep, kind, engine, web, workers, 1, clients,
         per_s=found.per_s, mean_ms=found.latency_ms, p50_ms=found.latency_ms,
         p99_ms=2 * found.latency_ms, batch=found.batch, images=images, errors=0, wall_s=4.0,
-        cpu_s=used, wire_mb=known.wire_mb[kind.partition(" ")[0]] * images, held_mb=images / 1000,
+        cpu_s=used, wire_mb=known.wire_mb[kind.partition(" ")[0]] * images, result_kb=2.0,
     )  # fmt: skip
 
 
@@ -69,6 +69,7 @@ def test_the_known_costs_are_found(rows: list[Row]) -> None:
     assert found.engines["litert"].busy == pytest.approx(1, rel=0.02)
     assert found.way_ms == pytest.approx(known.way_ms, abs=0.1)
     assert found.wire_mb["tags"] == pytest.approx(0.3)
+    assert found.held_kb == {"tags": 2.0, "product": 2.0}
     assert found.tcp == 1
 
 
