@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,8 @@ _HEADER = struct.Struct("<4sBBHIHH32s32s")
 _NOBODY = bytes(32)
 _DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("u1"), 2: np.dtype("<f4")}
 _CODES = {dtype: code for code, dtype in _DTYPES.items()}
+
+_encode_json = json.JSONEncoder(separators=(",", ":")).encode
 
 Tensor = npt.NDArray[Any]
 
@@ -146,7 +148,7 @@ class Result:
 
     def encode(self) -> bytes:
         """Return the result as JSON."""
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        return _encode_json(vars(self)).encode()
 
     @classmethod
     def decode(cls, payload: bytes) -> Result:
