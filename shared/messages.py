@@ -153,7 +153,15 @@ class Result:
     @classmethod
     def decode(cls, payload: bytes) -> Result:
         """Read a result. Raises `MessageError`."""
-        try:
-            return cls(**json.loads(payload))
-        except (TypeError, ValueError) as error:
-            raise MessageError(f"not a result: {error}") from error
+        results = decode_results(b"[" + payload + b"]")
+        if not results:
+            raise MessageError("not a result: nothing")
+        return results[0]
+
+
+def decode_results(payload: bytes) -> list[Result]:
+    """Read a JSON list of results. Raises `MessageError`."""
+    try:
+        return [Result(**fields) for fields in json.loads(payload)]
+    except (TypeError, ValueError) as error:
+        raise MessageError(f"not a result: {error}") from error

@@ -87,14 +87,13 @@ class Queue:
         """Forget requests that nobody waits for; return how many did not run yet."""
         return int(self._run("cancel", *ids))
 
-    def receive(self, mailbox: str, wait_s: float, most: int = 256) -> list[bytes]:
-        """Return the results in a mailbox; waits up to `wait_s` for the first."""
-        key = keys.mailbox(self.model, mailbox)
-        first = self._client.blpop([key], wait_s)
-        if not first:
-            return []
-        more = self._client.lpop(key, most) or []
-        return cast("list[bytes]", [first[1], *more])
+    def receive(self, mailbox: str, wait_s: float) -> bytes:
+        """Return the next results in a mailbox, as `messages.decode_results` reads them.
+
+        Waits up to `wait_s`; empty when none came.
+        """
+        found = self._client.blpop([keys.mailbox(self.model, mailbox)], wait_s)
+        return cast("bytes", found[1]) if found else b""
 
     def result(self, request_id: str) -> bytes | None:
         """Return a result that is kept, or None."""

@@ -63,11 +63,12 @@ class Gate:
         """Begin a new window where the present one is over.
 
         A window in which there was too little to do makes the rate unknown, so that a crowd that
-        comes after quiet times is let in, to be measured.
+        comes after quiet times is let in, to be measured. One without an answer goes on until
+        there is one: a Redis that restarts stops all, and tells nothing of the rate.
         """
         now = self._clock()
         took_s = now - self._since
-        if took_s < _WINDOW_S:
+        if took_s < _WINDOW_S or (self._lowest >= _SATURATED and not self._answers):
             return
         rate = self._answers / took_s
         if self._lowest < _SATURATED:

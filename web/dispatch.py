@@ -19,7 +19,7 @@ from gevent.queue import Queue as Outbox
 from redis.exceptions import RedisError
 
 from shared.logs import Seldom, fields
-from shared.messages import MessageError, Request, Result
+from shared.messages import MessageError, Request, Result, decode_results
 from shared.queue import Queue
 from web.clients import left
 from web.tickets import (
@@ -149,7 +149,8 @@ class Dispatcher:
 
     def _receive_loop(self) -> None:
         while True:
-            for payload in self._receiving.receive(self._mailbox, self._receive_s):
+            payload = self._receiving.receive(self._mailbox, self._receive_s)
+            if payload:
                 self._deliver(payload)
 
     def _watch_loop(self) -> None:
@@ -178,7 +179,7 @@ class Dispatcher:
             fates = self._sending.fates([ticket.id for ticket in old])
             for ticket, fate in zip(old, fates, strict=True):
                 if fate.result is not None:
-                    self._deliver(fate.result)
+                    self._deliver(b"[" + fate.result + b"]")
                 elif not fate.pending:
                     _log.warning("request sent again", extra=fields(request_id=ticket.id))
                     ticket.accepted_at = float("inf")
@@ -186,13 +187,14 @@ class Dispatcher:
 
     def _deliver(self, payload: bytes) -> None:
         try:
-            result = Result.decode(payload)
+            results = decode_results(payload)
         except MessageError as error:
-            _log.error("result cannot be read", extra=fields(error=str(error)))
+            _log.error("results cannot be read", extra=fields(error=str(error)))
             return
-        ticket = self._waiting.pop(result.id, None)
-        if ticket is not None:
-            ticket.result.set(result)
+        for result in results:
+            ticket = self._waiting.pop(result.id, None)
+            if ticket is not None:
+                ticket.result.set(result)
 
 
 def _checked(result: Result) -> Result:

@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from shared.manifest import Model, read_model
-from shared.messages import Request, Result
+from shared.messages import Request, Result, decode_results
 from shared.queue import Queue
 from shared.settings import Settings
 from shared.store import connect
@@ -80,10 +80,11 @@ def feed(order: Order, settings: Settings) -> Done:
             accepted = sum(reply.status == "accepted" for reply in replies)
             errors += count - accepted
             waiting += accepted
-        if waiting and (results := queue.receive(mailbox, 1.0)):
+        if waiting and (payload := queue.receive(mailbox, 1.0)):
+            results = decode_results(payload)
             waiting -= len(results)
             items += len(results)
-            takes += len(results) / max(1, Result.decode(results[0]).batch_size)  # one of them all
+            takes += len(results) / max(1, results[0].batch_size)
     return Done(items, takes, errors, time.process_time() - spent)
 
 

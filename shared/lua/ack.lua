@@ -6,17 +6,22 @@
 local pending, leases, leased, owners, attempts, drained = unpack(KEYS)
 local prefix, token, ttl_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local written, items = 0, 0
+local boxes = {}  -- what goes to each web process: one message, whatever the size of the batch
 
 for i = 4, #ARGV, 4 do
   local id, mailbox, body = ARGV[i], ARGV[i + 1], ARGV[i + 3]
   if redis.call('HGET', owners, id) == token then
-    answer(prefix, id, mailbox, body, ttl_ms)
+    redis.call('SET', prefix .. 'result:' .. id, body, 'PX', ttl_ms)
+    boxes[mailbox] = boxes[mailbox] or {}
+    table.insert(boxes[mailbox], body)
     redis.call('ZREM', leases, id)
     redis.call('ZREM', pending, id)
     for _, key in ipairs({leased, owners, attempts}) do redis.call('HDEL', key, id) end
     written, items = written + 1, items + tonumber(ARGV[i + 2])
   end
 end
+
+for mailbox, bodies in pairs(boxes) do send(prefix, mailbox, bodies, ttl_ms) end
 
 -- The drain rate, in items per second, over windows of at least a second.
 local now = now_ms()

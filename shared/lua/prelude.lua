@@ -15,11 +15,10 @@ local function timeout_of(payload) return (struct.unpack('<I4', payload, 9)) end
 local function id_of(payload) return string.sub(payload, 17, 48) end
 local function mailbox_of(payload) return (string.gsub(string.sub(payload, 49, 80), '%z', '')) end
 
--- Writes a result under its request id and tells the web process that waits, if one does.
-local function answer(prefix, id, mailbox, body, ttl_ms)
-  redis.call('SET', prefix .. 'result:' .. id, body, 'PX', ttl_ms)
+-- Sends results, as a JSON list, to the web process that waits for them, if one does.
+local function send(prefix, mailbox, bodies, ttl_ms)
   if mailbox ~= '' then
-    redis.call('RPUSH', prefix .. 'mailbox:' .. mailbox, body)
+    redis.call('RPUSH', prefix .. 'mailbox:' .. mailbox, '[' .. table.concat(bodies, ',') .. ']')
     redis.call('PEXPIRE', prefix .. 'mailbox:' .. mailbox, ttl_ms)
   end
 end
@@ -28,7 +27,8 @@ end
 local function unanswered(prefix, payload, error, ttl_ms)
   local id = id_of(payload)
   local body = '{"id":"' .. id .. '","error":"' .. error .. '"}'
-  answer(prefix, id, mailbox_of(payload), body, ttl_ms)
+  redis.call('SET', prefix .. 'result:' .. id, body, 'PX', ttl_ms)
+  send(prefix, mailbox_of(payload), {body}, ttl_ms)
 end
 
 -- Adds to what is known to wait in the queue. Where nothing waits, nothing is kept.

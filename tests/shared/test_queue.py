@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from shared import keys
-from shared.messages import Request, Result
+from shared.messages import Request, Result, decode_results
 from shared.queue import Queue, Taken
 from shared.settings import Settings
 
@@ -155,7 +155,7 @@ def test_an_expired_request_never_runs_and_is_answered_so(queue: Queue) -> None:
     kept = queue.result(late.id)
     assert kept is not None
     assert Result.decode(kept).error == "expired"
-    assert [Result.decode(item).id for item in queue.receive(MAILBOX, 0.1)] == [late.id]
+    assert [item.id for item in decode_results(queue.receive(MAILBOX, 0.1))] == [late.id]
 
 
 def test_a_cancelled_request_never_runs(queue: Queue) -> None:
@@ -173,9 +173,9 @@ def test_a_result_reaches_its_mailbox_and_is_kept_under_its_id(queue: Queue) -> 
     take(queue, "w", 1)
     result = Result(request.id, items=[{"themes": []}], batch_size=1)
     assert queue.ack("w", [(request, result)]) == 1
-    (received,) = queue.receive(MAILBOX, 0.1)
-    assert Result.decode(received) == result
-    assert queue.result(request.id) == received
+    (received,) = decode_results(queue.receive(MAILBOX, 0.1))
+    assert received == result
+    assert queue.result(request.id) == result.encode()
 
 
 def test_a_late_worker_cannot_overwrite(client: redis.Redis) -> None:
@@ -189,7 +189,7 @@ def test_a_late_worker_cannot_overwrite(client: redis.Redis) -> None:
     assert queue.ack("slow", [(request, Result(request.id, version="slow"))]) == 0
     assert queue.ack("quick", [(request, Result(request.id, version="quick"))]) == 1
     assert queue.ack("slow", [(request, Result(request.id, version="slow"))]) == 0
-    assert len(queue.receive(MAILBOX, 0.1)) == 1
+    assert len(decode_results(queue.receive(MAILBOX, 0.1))) == 1
     kept = queue.result(request.id)
     assert kept is not None
     assert Result.decode(kept).version == "quick"
@@ -237,8 +237,8 @@ def test_a_request_that_took_down_too_many_workers_is_answered_so(queue: Queue) 
         assert queue.reap(dead="dies") == 1
     take(queue, "dies", 1)
     assert queue.reap(dead="dies") == 0
-    (received,) = queue.receive(MAILBOX, 0.1)
-    assert Result.decode(received) == Result(deadly.id, "lost")
+    (received,) = decode_results(queue.receive(MAILBOX, 0.1))
+    assert received == Result(deadly.id, "lost")
     assert take(queue, "w", 1) == []
 
 

@@ -67,17 +67,21 @@ def test_after_quiet_times_a_crowd_is_let_in_again(crowd: Crowd) -> None:
     assert crowd.gate.excess_s(5) <= 0
 
 
-def test_a_stand_still_is_noticed_and_so_is_its_end(crowd: Crowd) -> None:
-    crowd.come(200)
-    crowd.answer(50, 0.5)
-    assert crowd.gate.excess_s(5) < 0
+def test_a_stand_still_is_not_taken_for_slowness(crowd: Crowd) -> None:
+    crowd.come(300)
+    crowd.answer(100, 1)
     for _ in range(20):
         crowd.now += 0.3
-        crowd.gate.excess_s(5)
-    assert crowd.gate.excess_s(5) > 0
-    crowd.answer(150, 1.5)
-    crowd.now += 0.3
-    assert crowd.gate.excess_s(5) <= 0
+        assert crowd.gate.excess_s(5) < 0
+    crowd.answer(100, 1)
+    assert crowd.gate.excess_s(5) < 0
+
+
+def test_an_engine_that_needs_seconds_is_measured_too(crowd: Crowd) -> None:
+    crowd.come(30)
+    crowd.answer(4, 8)  # one every two seconds, so 26 take 52 s
+    assert crowd.gate.excess_s(40) > 0
+    assert crowd.gate.excess_s(120) < 0
 
 
 def test_a_request_that_fails_is_no_answer(crowd: Crowd) -> None:

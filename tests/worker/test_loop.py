@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from shared.messages import Request, Result, Tensor
+from shared.messages import Request, Result, Tensor, decode_results
 from shared.queue import Queue, Taken
 from shared.settings import Settings
 from tests.worker.fakes import MODEL, FakeEngine, pixels
@@ -41,7 +41,9 @@ def ask(queue: Queue, *values: int, items: int = 1, top_k: int = 5) -> list[str]
 
 
 def results(queue: Queue) -> dict[str, Result]:
-    received = [Result.decode(payload) for payload in queue.receive(MAILBOX, 0.1)]
+    received: list[Result] = []
+    while payload := queue.receive(MAILBOX, 0.1):
+        received += decode_results(payload)
     assert len({result.id for result in received}) == len(received), "an id was answered twice"
     return {result.id: result for result in received}
 
