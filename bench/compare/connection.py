@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import NamedTuple
 
@@ -29,12 +30,19 @@ class Connection:
         self.number = -1  # of the socket; none is open
 
     def open(self) -> None:
-        """Connect, unless it is connected. Raises `OSError`."""
+        """Begin to connect, unless it is connected. Raises `OSError`.
+
+        A server that accepts nobody must not hold up the others' requests.
+        """
         if self.number >= 0:
             return
-        self.socket = socket.create_connection(("127.0.0.1", self.port), 5)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = socket.socket()
         self.socket.setblocking(False)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        error = self.socket.connect_ex(("127.0.0.1", self.port))
+        if error not in (0, errno.EINPROGRESS):
+            self.socket.close()
+            raise OSError(error, "cannot connect")
         self.number = self.socket.fileno()
 
     def close(self) -> None:
