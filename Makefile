@@ -7,7 +7,8 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--no-emit-index-url --no-annotate --no-header --fork-strategy fewest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format load lock train accuracy bench bench-full bench-scaling bench-servers capacity clean
+.PHONY: help run test check format load lock train accuracy bench bench-full bench-scaling \
+	bench-servers profile capacity clean
 
 help:  ## Print what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -30,7 +31,8 @@ load: .venv/dev.stamp  ## Simulate many users; USERS, SECONDS, URL; UI=1 for Loc
 	--headless --only-summary --loglevel WARNING --run-time $(or $(SECONDS),30)s)
 
 train: .venv/dev.stamp  ## Make the graphs of model tags again, from ../shared/data
-	@$(BIN)/python -m training.themes && $(BIN)/python -m training.colors
+	@$(BIN)/python -m training.themes && $(BIN)/python -m training.colors && \
+	$(BIN)/python -m training.litert
 
 accuracy: .venv/dev.stamp  ## Measure the accuracy and write docs/accuracy.md
 	@$(BIN)/python -m training.accuracy
@@ -46,6 +48,9 @@ bench-scaling: .venv/dev.stamp  ## See how it grows, in 8 minutes, and write doc
 
 capacity: .venv/dev.stamp  ## What USERS users need and get; CHECK=1 measures it here
 	@$(BIN)/python -m bench.capacity --users $(or $(USERS),64) $(if $(CHECK),--check)
+
+profile: .venv/dev.stamp  ## Draw flame graphs of a web process and a worker under load
+	@$(BIN)/python -m bench.profile
 
 bench-servers: .venv/dev.stamp  ## Compare WSGI servers and write docs/server.md
 	@$(BIN)/python -m bench.servers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training import color_accuracy, theme_accuracy
+from training import color_accuracy, engine_accuracy, theme_accuracy
 
 DOCS = Path("docs")
 HEAD = """# How accurate model `tags` is
@@ -16,11 +16,16 @@ Written by `python -m training.accuracy` from the photos described in `training/
 
 
 def main() -> None:
-    """Measure both classifiers; about a quarter of an hour on two cores."""
+    """Measure both classifiers and engines; about twenty minutes on two cores."""
     parser = argparse.ArgumentParser(prog="python -m training.accuracy", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     data: Path = parser.parse_args().data
-    sections = [HEAD, theme_accuracy.report(data, DOCS), color_accuracy.report(data, DOCS)]
+    sections = [
+        HEAD,
+        theme_accuracy.report(data, DOCS),
+        color_accuracy.report(data, DOCS),
+        engine_accuracy.report(data),
+    ]
     text = "\n".join(sections).rstrip() + "\n"
     (DOCS / "accuracy.md").write_text(text, encoding="utf-8")
 

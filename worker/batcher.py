@@ -78,7 +78,7 @@ class Batcher:
 
     def predict_ms(self, items: int) -> float:
         """Return how long a batch is going to take."""
-        size = min(items, self.largest)
+        size = min(max(items, 1), self.largest)
         return self.curve_ms[size - 1] * items / size
 
     def collect(self, starts_in_ms: float = 0) -> Batch | None:

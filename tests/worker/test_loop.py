@@ -122,6 +122,22 @@ def test_tensors_of_another_shape_fail_alone(queue: Queue) -> None:
     assert top(answers[good]) == "label 1"
 
 
+def test_a_batch_of_nothing_that_fits_does_not_stop_the_worker(queue: Queue) -> None:
+    odd = Request(f"{99:032x}", [pixels(9)[0][:, :1]], 5000, mailbox=MAILBOX)
+    queue.enqueue([odd.encode()])
+    stop = threading.Event()
+    worker = Worker(queue, FakeEngine(lambda batch: stop.set()), MODEL, "w", [1.0])
+    thread = threading.Thread(target=worker.run, args=[stop])
+    thread.start()
+    while queue.result(odd.id) is None:
+        time.sleep(0.01)
+    (good,) = ask(queue, 1)
+    thread.join(10)
+    answers = results(queue)
+    assert answers[odd.id].error == "failed"
+    assert top(answers[good]) == "label 1"
+
+
 def test_a_request_of_another_version_does_not_stop_the_worker(
     queue: Queue, client: redis.Redis
 ) -> None:
