@@ -9,6 +9,7 @@ import argparse
 import json
 import logging
 import secrets
+import signal
 import sys
 from dataclasses import asdict
 
@@ -22,7 +23,7 @@ from shared.settings import SettingError, Settings
 from shared.store import connect
 from worker.process import work
 from worker.supervisor import Supervisor
-from worker.trial import Choice, EngineError, decide
+from worker.trial import Choice, EngineError, Trial, decide, try_apart, try_engine
 
 _log = logging.getLogger("run_worker")
 
@@ -31,17 +32,23 @@ def main() -> int:
     """Run what the command line asks for; return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--processes", type=int, default=0, metavar="N")
+    parser.add_argument("--trial", default="", metavar="ENGINE", help="try an engine, and say how")
     parser.add_argument("--token", default="", help=argparse.SUPPRESS)  # from the parent
     parser.add_argument("--choice", default="", help=argparse.SUPPRESS)  # likewise
     arguments = parser.parse_args()
+    for number in (signal.SIGTERM, signal.SIGINT):  # until there is something to finish first
+        signal.signal(number, lambda *_: sys.exit(0))
     try:
         settings = Settings.from_environment()
         start_logging("worker", settings.log_level)
         model = read_model(settings.models_folder / settings.model)
+        if arguments.trial:
+            print(json.dumps(asdict(try_engine(arguments.trial, settings, model))))
+            return 0
         if arguments.choice:
             choice = Choice(**json.loads(arguments.choice))
         else:
-            choice = decide(settings, model)
+            choice = decide(settings, model, _try)
         if arguments.processes:
             return _supervise(settings, model, choice, arguments.processes)
         work(settings, model, choice, arguments.token or secrets.token_hex(16))
@@ -49,6 +56,11 @@ def main() -> int:
         print(f"run_worker.py: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def _try(name: str) -> Trial:
+    """Try an engine in a process of its own, one after the other."""
+    return try_apart(name, [sys.executable, __file__, "--trial", name])
 
 
 def _supervise(settings: Settings, model: Model, choice: Choice, count: int) -> int:

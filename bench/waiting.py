@@ -64,7 +64,8 @@ def main() -> int:
         return Supervisor(arguments.processes, start, lambda token: None).run()
     model = read_model(settings.models_folder / settings.model)
     engine = WaitingEngine(model, arguments.ms_per_image)
-    serve(settings, model, engine, secrets.token_hex(16), {})
+    about = {"load_ms": 0, "why": "it only waits", "trials": []}
+    serve(settings, model, engine, secrets.token_hex(16), about)
     return 0
 
 

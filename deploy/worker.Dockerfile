@@ -1,4 +1,4 @@
-# One worker: TensorFlow, without Flask and gevent. More workers are more containers of it.
+# One worker: LiteRT and TensorFlow, without Flask and gevent. More workers are more containers of it.
 #     docker build -f deploy/worker.Dockerfile -t batchpoint-worker .
 FROM python:3.12-slim
 

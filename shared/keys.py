@@ -15,7 +15,7 @@ Redis Cluster. Those with a `<...>` part are made by appending it to the prefix.
     batchpoint:{tags}:workers           zset    worker token -> until when it counts as alive
     batchpoint:{tags}:worker:<token>    string  JSON: what that worker says of itself
     batchpoint:{tags}:result:<id>       string  JSON: a result (messages.py), with a TTL
-    batchpoint:{tags}:mailbox:<token>   list    results for one web process, with a TTL
+    batchpoint:{tags}:mailbox:<token>   list    JSON lists of results for a web process, a TTL
 
 Times are milliseconds of Redis's own clock.
 """

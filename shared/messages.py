@@ -18,7 +18,7 @@ A request is a fixed header, descriptors of its tensors, a context, and the raw 
                   the tensors
 
 The scripts in `lua/` read items, timeout, id and mailbox at these offsets. A result is JSON:
-`Result`'s fields, so that any client of Redis can read one.
+`Result`'s fields, so that any client of Redis can read one; in a mailbox it is a list of them.
 """
 
 from __future__ import annotations

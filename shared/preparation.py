@@ -26,7 +26,10 @@ def prepare(
 def cut_all(
     model: Model, image: Image, points: Sequence[Point]
 ) -> tuple[list[Point], list[Pixels]]:
-    """As `prepare`, of an image whose header was read."""
+    """Do as `prepare`, with an image of which the header was read.
+
+    Raises `images.UndecodableImageError` and `images.PointOutsideError`.
+    """
     crops = [classifier.crop for classifier in model.classifiers]
     photo = images.decode(image, crops)
     chosen = list(points) or [images.centre(photo)]

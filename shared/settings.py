@@ -39,9 +39,9 @@ class Settings:
     port: int = _setting(8000, "Port that the web tier listens on", high=65_535)
     web_processes: int = _setting(0, "Web processes; 0: one per two cores, at least one", 0)
     workers: int = _setting(
-        0, "Worker processes that `make run` starts; 0: one per GPU, without any one per core", 0
+        0, "Worker processes that `make run` starts; 0: one per GPU named, else one per core", 0
     )
-    cuda_visible_devices: str = _setting("", "GPUs to use, comma-separated; empty: all there are")
+    cuda_visible_devices: str = _setting("", "GPUs, comma-separated: a worker is pinned to each")
     worker_threads: int = _setting(1, "Threads of a worker's engine; one per core is fastest")
     models_folder: Path = _setting(Path("models"), "Folder that holds a folder per model")
     model: str = _setting("tags", "The model that `/predict` serves and that a worker loads")
@@ -93,11 +93,9 @@ class Settings:
         cores = len(os.sched_getaffinity(0))
         return self.web_processes or max(1, cores // 2), self.workers or len(self.gpus()) or cores
 
-    def gpus(self, found: Path = Path("/proc/driver/nvidia/gpus")) -> list[str]:
-        """Return the names by which CUDA knows the GPUs to use: one worker is pinned to each."""
-        if self.cuda_visible_devices:
-            return self.cuda_visible_devices.split(",")
-        return [str(number) for number, _ in enumerate(found.glob("*"))]
+    def gpus(self) -> list[str]:
+        """Return the names by which CUDA knows the GPUs to use; -1 is CUDA's name for none."""
+        return [name for name in self.cuda_visible_devices.split(",") if name not in ("", "-1")]
 
 
 def set_environment_defaults(**values: str) -> None:

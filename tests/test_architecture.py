@@ -13,9 +13,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = ("shared", "web", "worker", "deploy", "training", "bench")
 
+ENGINES = {"tensorflow", "ai_edge_litert"}
 FORBIDDEN = {
-    "shared": {"web", "worker", "deploy", "training", "bench", "flask", "gevent", "tensorflow"},
-    "web": {"worker", "deploy", "training", "bench", "tensorflow", "keras"},
+    "shared": {"web", "worker", "deploy", "training", "bench", "flask", "gevent", *ENGINES},
+    "web": {"worker", "deploy", "training", "bench", "keras", *ENGINES},
     "worker": {"web", "deploy", "training", "bench", "flask", "gevent"},
 }
 
@@ -43,8 +44,8 @@ def test_a_room_imports_only_what_it_may(room: str) -> None:
     assert not {path: names for path, names in wrong.items() if names}
 
 
-def test_only_the_engines_import_tensorflow() -> None:
-    importers = {path.parent for path in files("worker") if "tensorflow" in imports(path)}
+def test_only_the_engines_import_what_executes_a_model() -> None:
+    importers = {path.parent for path in files("worker") if ENGINES & imports(path)}
     assert importers == {ROOT / "worker" / "engines"}
 
 
@@ -63,8 +64,8 @@ def test_only_the_settings_read_the_environment() -> None:
     [
         ("run_web", ("tensorflow", "worker", "redis")),
         ("web.app", ("tensorflow", "worker")),
-        ("run_worker", ("tensorflow", "flask", "gevent", "web")),
-        ("worker.predict", ("tensorflow", "flask", "gevent", "web")),
+        ("run_worker", ("tensorflow", "ai_edge_litert", "flask", "gevent", "web")),
+        ("worker.predict", ("tensorflow", "ai_edge_litert", "flask", "gevent", "web")),
         ("shared.queue", ("tensorflow", "flask", "gevent", "web", "worker")),
     ],
 )

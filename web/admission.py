@@ -1,7 +1,7 @@
 """Admission: a request that would wait past its deadline is refused before its photo is read.
 
-What is ahead of a request in its process (photos to decode, items in the queue) is known, and so
-is how fast answers come while there is more to do than can be done. Ahead ÷ rate is the wait.
+How many requests are ahead of it in its process, to be decoded or in the queue, is known, and so is
+how fast they end while there is more to do than can be done. Ahead ÷ rate is the wait.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from shared.settings import Settings
 from web import metrics
 from web.errors import problem
-from web.tickets import OverloadedError
+from web.tickets import ClientLeftError, DeadlineError, OverloadedError
 
 _WINDOW_S = 0.25  # over which answers are counted
 _SATURATED = 8  # with fewer in hand, answers come as requests do, and tell nothing of the rate
@@ -25,7 +25,8 @@ _SMOOTHING = 0.3  # the share of the newest window in the rate
 _MARGIN = 0.75  # of a deadline may be spent waiting: what is ahead and the rate are estimates
 
 _PATH = re.compile(r"/predict(?:/([^/]+))?/?")
-_TIMEOUT = re.compile(r"(?:^|&)timeout_ms=([0-9]{1,6})(?:&|$)")
+_MS = re.compile(r"([0-9]{1,6})", re.ASCII)
+_TIMEOUT = re.compile(r"(?:^|&)timeout_ms=([0-9]{1,6})(?:&|$)", re.ASCII)
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -48,12 +49,20 @@ class Gate:
 
     @contextmanager
     def in_hand(self) -> Iterator[None]:
-        """Count a request as ahead of others; where the block ends well, as answered, too."""
+        """Count a request as ahead of others, and as answered at the block's end.
+
+        But not where it was given up: that tells nothing of how fast answers come.
+        """
         self._roll()
         self._in_hand += 1
         try:
             yield
             self._answers += 1
+        except (ClientLeftError, DeadlineError):
+            raise
+        except Exception:  # a broken photo is answered, too
+            self._answers += 1
+            raise
         finally:
             self._in_hand -= 1
             self._lowest = min(self._lowest, self._in_hand)
@@ -94,7 +103,8 @@ class Admission:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Pass the request on, or refuse it."""
-        if environ["REQUEST_METHOD"] == "POST":
+        waits = "respond-async" not in environ.get("HTTP_PREFER", "").lower()
+        if environ["REQUEST_METHOD"] == "POST" and waits:
             path = _PATH.fullmatch(environ["PATH_INFO"])
             name = (path[1] or self._settings.model) if path else ""
             gate = self._gates.get(name)
@@ -106,11 +116,9 @@ class Admission:
 
     def _deadline_s(self, environ: Mapping[str, Any]) -> float:
         """Return the deadline as far as the header tells it; one in the body is not read yet."""
-        named = environ.get("HTTP_X_REQUEST_TIMEOUT_MS", "")
-        if not named.isdecimal():
-            found = _TIMEOUT.search(environ.get("QUERY_STRING", ""))
-            named = found[1] if found else ""
-        return (int(named) if named else self._settings.deadline_ms) / 1000
+        found = _MS.fullmatch(environ.get("HTTP_X_REQUEST_TIMEOUT_MS", ""))
+        found = found or _TIMEOUT.search(environ.get("QUERY_STRING", ""))
+        return (int(found[1]) if found else self._settings.deadline_ms) / 1000
 
 
 def _refuse(name: str, excess_s: float, start_response: Callable[..., Any]) -> list[bytes]:

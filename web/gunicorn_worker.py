@@ -20,11 +20,7 @@ _PIECE = 65536  # bytes
 
 
 class Connection(gevent.socket.socket):
-    """A client's socket with fewer system calls than gunicorn would make of it."""
-
-    def recv(self, size: int, *flags: int) -> bytes:
-        """Receive what is there; gunicorn asks for 8 KiB a time, of photos of megabytes."""
-        return bytes(super().recv(max(size, _PIECE), *flags))
+    """A client's socket that sends an answer in one packet, where gunicorn would send two."""
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]
         """Send; a response's header, which gunicorn sends apart, waits for what follows it."""

@@ -107,8 +107,8 @@ class Batcher:
     def _lay_out(self, requests: Sequence[Request]) -> list[Tensor]:
         columns = list(zip(*(request.tensors for request in requests), strict=True))
         items = sum(request.items for request in requests)
-        if len(requests) == 1 or items > self.largest:
-            return [np.concatenate(parts) for parts in columns]
+        if len(requests) == 1:
+            return list(requests[0].tensors)
         self._places.reverse()
         places = [place[:items] for place in self._places[0]]
         for parts, place in zip(columns, places, strict=False):

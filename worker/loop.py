@@ -13,11 +13,10 @@ from redis.exceptions import RedisError
 
 from shared.logs import Seldom, fields
 from shared.manifest import Model
-from shared.messages import Request, Result
 from shared.queue import Queue
 from worker.batcher import Batch, Batcher
 from worker.engines import Engine
-from worker.execution import Execution
+from worker.execution import Answers, Execution
 
 _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
@@ -25,7 +24,7 @@ _seldom = Seldom(_log)
 _IDLE_S = 0.5  # how long an idle worker waits before it looks whether it is to stop
 _ACK_PATIENCE_S = 10.0
 
-Ran = tuple[Batch, list[tuple[Request, Result]]]
+Ran = tuple[Batch, Answers]
 
 
 class Worker:
@@ -91,7 +90,7 @@ class Worker:
             self._publish_next(None)
         elif self._publish_next(free_at - time.monotonic() - 1.5 * self._collect_s):
             pass  # and look again: the engine may be free
-        elif batch := self._collect(max(0.0, free_at - time.monotonic())):
+        elif batch := self._collect(max(0.001, free_at - time.monotonic()) if free_at else 0.0):
             starts_at = max(free_at, time.monotonic())
             self._ends.append(starts_at + self._batcher.predict_ms(batch.items) / 1000)
             self._handed.put(batch)
@@ -130,7 +129,7 @@ class Worker:
         self.items_run += batch.items
         self.batches_run += 1
 
-    def _ack(self, answers: Sequence[tuple[Request, Result]]) -> None:
+    def _ack(self, answers: Answers) -> None:
         """Write the results; a Redis that is away is asked again while the leases could last."""
         give_up = time.monotonic() + _ACK_PATIENCE_S
         while True:

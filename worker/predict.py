@@ -14,7 +14,7 @@ from shared.images import ImageError, Point, PointOutsideError
 from shared.manifest import ManifestError, read_model
 from shared.preparation import prepare
 from shared.settings import SettingError, Settings
-from worker.engines import TOP
+from worker.engines import TOP, engines_for
 from worker.results import to_items
 from worker.trial import EngineError, load
 
@@ -35,8 +35,8 @@ def main() -> int:
         model = read_model(settings.models_folder / (arguments.model or settings.model))
         data = arguments.photo.read_bytes()
         (point,), tensors = prepare(model, data, points, settings.max_pixels)
-        # One prediction is no time for trials: `auto` takes the reference.
-        name = "session" if settings.engine == "auto" else settings.engine
+        # One prediction is no time for trials: `auto` takes the reference where it is installed.
+        name = engines_for(model)[0] if settings.engine == "auto" else settings.engine
         engine = load(name, settings, model)
     except _REFUSALS as error:
         print(f"worker.predict: {error}", file=sys.stderr)

@@ -1,22 +1,17 @@
-"""Which engine serves a model: each that can is tried, and the fastest that agrees is taken.
-
-python -m worker.trial session    # tries one: its load time and service curve, as JSON
-"""
+"""Which engine serves a model: each that can is tried, and the fastest that agrees is taken."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from shared.logs import fields
-from shared.manifest import Model, read_model
+from shared.manifest import Model
 from shared.processes import spawn
 from shared.settings import Settings
 from worker.engines import Engine, engines_for, load_engine
@@ -25,7 +20,7 @@ from worker.tuning import Curve, items_per_second, measure
 
 _log = logging.getLogger(__name__)
 
-_TIMEOUT_S = 60
+_TIMEOUT_S = 20
 _EQUAL = 1.05  # the session stays where the other is not faster by more than this
 
 
@@ -76,33 +71,44 @@ def choose(trials: Iterable[Trial]) -> Choice:
     return Choice(best.engine, f"{speeds}{refused}", [asdict(trial) for trial in tried])
 
 
-def decide(settings: Settings, model: Model, run: Callable[[str], Trial] | None = None) -> Choice:
-    """Return the engine to serve `model` with, as `ENGINE` says; `auto` tries all.
+def decide(settings: Settings, model: Model, run: Callable[[str], Trial]) -> Choice:
+    """Return the engine to serve `model` with, as `ENGINE` says; `auto` tries all by `run`.
 
-    Each is tried in a process of its own, one after the other: no memory stays with who serves.
     Raises `EngineError`.
     """
-    if settings.engine != "auto":
-        return Choice(settings.engine, f"ENGINE={settings.engine}")
-    choice = choose((run or _run)(name) for name in engines_for(model))
-    _log.info("engine chosen", extra=fields(engine=choice.engine, why=choice.why))
-    return choice
+    able = engines_for(model)
+    if settings.engine == "auto":
+        choice = choose(run(name) for name in able)
+        _log.info("engine chosen", extra=fields(engine=choice.engine, why=choice.why))
+        return choice
+    if settings.engine not in able:
+        raise EngineError(f"engine {settings.engine!r} cannot run model {model.name!r} here")
+    return Choice(settings.engine, f"ENGINE={settings.engine}")
 
 
 def load(name: str, settings: Settings, model: Model) -> Engine:
     """Load an engine and hold it against the golden examples. Raises `EngineError`."""
-    if name not in engines_for(model):
-        raise EngineError(f"engine {name!r} cannot run model {model.name!r} here")
-    engine = load_engine(name, model, settings.worker_threads)
-    wrong = disagreement(engine, model)
+    try:
+        engine = load_engine(name, model, settings.worker_threads)
+        wrong = disagreement(engine, model)
+    except Exception as error:  # whatever a library says of a broken file
+        raise EngineError(f"engine {name!r} cannot load model {model.name!r}: {error}") from error
     if wrong:
         raise EngineError(f"engine {name!r}: {wrong}")
     return engine
 
 
-def _run(name: str) -> Trial:
-    """Try an engine in a process of its own."""
-    child = spawn([sys.executable, "-m", "worker.trial", name], subprocess.PIPE)
+def try_engine(name: str, settings: Settings, model: Model) -> Trial:
+    """Try an engine in this process. Raises `EngineError`."""
+    started = time.monotonic()
+    engine = load(name, settings, model)
+    load_ms = round((time.monotonic() - started) * 1000)
+    return Trial(name, load_ms, measure(engine, model, settings.max_batch))
+
+
+def try_apart(name: str, command: Sequence[str]) -> Trial:
+    """Try an engine by `command`, which prints the trial: no memory stays with who asks."""
+    child = spawn(command, subprocess.PIPE)
     try:
         output, errors = child.communicate(timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -115,28 +121,3 @@ def _run(name: str) -> Trial:
     table = json.loads(output.splitlines()[-1])
     curve = {int(size): took for size, took in table["curve_ms"].items()}
     return Trial(name, table["load_ms"], curve)
-
-
-def main() -> int:
-    """Try the engine that the command line names; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m worker.trial", description=__doc__)
-    parser.add_argument("engine")
-    name = parser.parse_args().engine
-    settings = Settings.from_environment()
-    model = read_model(settings.models_folder / settings.model)
-    started = time.monotonic()
-    try:
-        engine = load(name, settings, model)
-    except EngineError as error:
-        print(error, file=sys.stderr)
-        return 1
-    load_ms = round((time.monotonic() - started) * 1000)
-    curve = {
-        size: round(took, 2) for size, took in measure(engine, model, settings.max_batch).items()
-    }
-    print(json.dumps(asdict(Trial(name, load_ms, curve))))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -30,7 +30,7 @@ def measure(
     the machine does not make one of them look slow.
     """
     curve: Curve = {}
-    for size in (2**power for power in range(max_batch.bit_length())):
+    for size in sorted({max_batch, *(2**power for power in range(max_batch.bit_length()))}):
         batch = _noise(model, size)
         engine.run(batch)  # the first time, an engine lays out its memory
         curve[size] = _time(engine, batch, clock)

@@ -1,8 +1,9 @@
 -- Takes requests from the head of the queue, each under a lease: as many items as the worker's
 -- service curve has sizes, but no more than leave every deadline in the batch to be met. The first
 -- is taken whatever its size, and a deadline that its request would miss even alone binds nobody.
--- Expired requests are answered so and cancelled ones dropped: they never run. One that was lost
--- with its worker before is taken alone.
+-- Requests that expired, or will before the batch starts, are answered so and cancelled ones
+-- dropped: they never run. One that was lost with its worker before is taken alone, and not before
+-- the engine is free: whoever is under a lease when a worker dies counts as lost with it.
 -- KEYS: queue load pending leases leased owners attempts bell
 -- ARGV: prefix, worker token, lease (ms), TTL of a result (ms), TTL of the keys (ms), in how many
 --       ms the batch will start, then how many ms a batch of 1, 2, 3 ... items takes
@@ -31,14 +32,16 @@ while taken_items < max_items do
     local deadline = tonumber(redis.call('ZSCORE', pending, id) or -1)
     local lost_before = redis.call('HEXISTS', attempts, id) == 1
     local binding = math.min(earliest, deadline >= done_at(items) and deadline or math.huge)
-    local waits = deadline > now and taken_items > 0 and (lost_before
-      or taken_items + items > max_items or done_at(taken_items + items) > binding)
+    local in_time = deadline > now + starts_in_ms
+    local waits = in_time and (lost_before and (taken_items > 0 or starts_in_ms > 0)
+      or taken_items > 0
+        and (taken_items + items > max_items or done_at(taken_items + items) > binding))
     if waits then
       redis.call('LPUSH', queue, payload)
       break
     end
     gone_items, gone_bytes = gone_items + items, gone_bytes + #payload
-    if deadline > now then
+    if in_time then
       redis.call('HSET', leased, id, payload)
       redis.call('HSET', owners, id, token)
       redis.call('ZADD', leases, now + lease_ms, id)

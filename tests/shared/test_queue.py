@@ -229,6 +229,27 @@ def test_a_request_lost_with_its_worker_runs_alone(queue: Queue) -> None:
     assert {batch[0] for batch in batches[:2]} == {requests[0].id, requests[1].id}
 
 
+def test_a_request_lost_with_its_worker_is_not_taken_before_the_engine_is_free(
+    queue: Queue,
+) -> None:
+    """Under a lease beside another that kills the worker, it would be lost once more."""
+    enqueue(queue, make_request(), make_request())
+    take(queue, "dies", 2)
+    queue.reap(dead="dies")
+    assert queue.take("w", [0.0], starts_in_ms=1) == []
+    assert len(queue.take("w", [0.0])) == 1
+    assert queue.take("w", [0.0], starts_in_ms=1) == []
+    assert len(queue.take("w", [0.0])) == 1
+
+
+def test_a_request_that_expires_before_the_batch_starts_is_answered_so(queue: Queue) -> None:
+    hasty, patient = make_request(timeout_ms=50), make_request()
+    enqueue(queue, hasty, patient)
+    assert ids(queue.take("w", [10.0], starts_in_ms=100)) == [patient.id]
+    (received,) = decode_results(queue.receive(MAILBOX, 0.1))
+    assert received == Result(hasty.id, "expired")
+
+
 def test_a_request_that_took_down_too_many_workers_is_answered_so(queue: Queue) -> None:
     deadly = make_request()
     enqueue(queue, deadly)

@@ -11,6 +11,7 @@ import pytest
 
 from shared.settings import Settings
 from web.admission import Admission, Gate
+from web.tickets import ClientLeftError, DeadlineError
 
 
 class Crowd:
@@ -84,14 +85,20 @@ def test_an_engine_that_needs_seconds_is_measured_too(crowd: Crowd) -> None:
     assert crowd.gate.excess_s(120) < 0
 
 
-def test_a_request_that_fails_is_no_answer(crowd: Crowd) -> None:
+@pytest.mark.parametrize(
+    ("error", "counts"),
+    [(ValueError(), True), (DeadlineError(), False), (ClientLeftError(), False)],
+)
+def test_a_failure_is_an_answer_unless_the_request_was_given_up(
+    crowd: Crowd, error: Exception, counts: bool
+) -> None:
     crowd.come(100)
-    for _ in range(30):
+    for _ in range(60):
         crowd.now += 0.01
-        with pytest.raises(ValueError, match="bad"), crowd.gate.in_hand():
-            raise ValueError("bad")
+        with pytest.raises(type(error)), crowd.gate.in_hand():
+            raise error
     crowd.answer(3, 0.3)
-    assert crowd.gate.excess_s(5) > 0
+    assert (crowd.gate.excess_s(5) > 0) != counts
 
 
 def ask(admission: Admission, **environ: str) -> tuple[str, dict[str, str], bytes]:
@@ -132,6 +139,7 @@ def test_a_refusal_is_a_problem_and_says_when_to_come_again(admission: Admission
     [
         {"PATH_INFO": "/predict", "HTTP_X_REQUEST_TIMEOUT_MS": "20000"},
         {"PATH_INFO": "/predict/tags", "QUERY_STRING": "x=1&timeout_ms=20000&y=2"},
+        {"PATH_INFO": "/predict", "HTTP_PREFER": "respond-async"},
         {"PATH_INFO": "/predict/other"},
         {"PATH_INFO": "/predict/none"},
         {"PATH_INFO": "/readyz"},
@@ -144,6 +152,7 @@ def test_what_can_be_answered_in_time_or_is_no_prediction_passes(
     assert ask(admission, **environ)[0] == "200 OK"
 
 
-def test_an_unreadable_deadline_is_the_usual_one(admission: Admission) -> None:
-    status, _, _ = ask(admission, PATH_INFO="/predict", HTTP_X_REQUEST_TIMEOUT_MS="soon")
+@pytest.mark.parametrize("named", ["soon", "9" * 5000, "\u0663\u0660\u0660\u0660\u0660", "-1", ""])
+def test_an_unreadable_deadline_is_the_usual_one(admission: Admission, named: str) -> None:
+    status, _, _ = ask(admission, PATH_INFO="/predict", HTTP_X_REQUEST_TIMEOUT_MS=named)
     assert status.startswith("503")

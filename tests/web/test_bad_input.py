@@ -65,6 +65,20 @@ BROKEN_BODIES = [
         400,
         "malformed-body",
     ),
+    *(
+        Case(
+            f"a text in {charset}",
+            multipart(
+                b'--b\r\nContent-Disposition: form-data; name="x"\r\n'
+                + f"Content-Type: text/plain; charset={charset}\r\n\r\n".encode()
+                + b"\xff" * 60_000
+                + b"\r\n--b--\r\n"
+            ),
+            400,
+            "malformed-body",
+        )
+        for charset in ("punycode", "undefined", "idna", "rot13", "none")
+    ),
     Case("no JSON", text("nonsense"), 400, "malformed-body", "JSON"),
     Case("empty JSON", text(""), 400, "malformed-body", "JSON"),
     Case("half a JSON", text('{"image": "'), 400, "malformed-body", "JSON"),

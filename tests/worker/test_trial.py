@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 
 from shared.manifest import Model, read_model
 from shared.settings import Settings
+from tests.service import ROOT
 from tests.worker.fakes import MODEL
 from worker.engines import TOP, engines_for, load_engine
 from worker.golden import disagreement
-from worker.trial import Choice, EngineError, Trial, choose, decide, load
+from worker.trial import Choice, EngineError, Trial, choose, decide, load, try_apart
 
 SESSION = Trial("session", curve_ms={1: 10.0, 4: 40.0})
 
@@ -63,18 +65,28 @@ def test_each_engine_that_can_run_the_model_is_tried_unless_one_is_named() -> No
     assert tried == ["session", "litert"]
     assert decide(Settings(engine="session"), model, run) == Choice("session", "ENGINE=session")
     assert len(tried) == 2
+    with pytest.raises(EngineError, match="'litert' cannot run model 'tags'"):
+        decide(Settings(engine="litert"), MODEL, run)
 
 
 def test_a_model_without_a_litert_graph_has_the_session() -> None:
     assert engines_for(MODEL) == ["session"]
 
 
-def test_a_trial_in_a_process_of_its_own() -> None:
-    choice = decide(Settings(), dataclasses.replace(TAGS, golden=None))
-    assert [trial["engine"] for trial in choice.trials] == ["session", "litert"]
-    assert not any(trial["error"] for trial in choice.trials)
-    for trial in choice.trials:
-        assert list(trial["curve_ms"])[:3] == [1, 2, 4]
+def test_a_trial_in_a_process_of_its_own(tmp_path: Path) -> None:
+    script = ROOT / "run_worker.py"
+    command = ["env", "-C", str(tmp_path), f"MODELS_FOLDER={ROOT / 'models'}", sys.executable]
+    trial = try_apart("litert", [*command, str(script), "--trial", "litert"])
+    assert (trial.engine, trial.error) == ("litert", "")
+    assert list(trial.curve_ms)[:3] == [1, 2, 4]
+    assert trial.speed > 1
+
+
+def test_a_trial_that_fails_says_why() -> None:
+    fails = [sys.executable, "-c", "import sys; sys.exit('themes: wrong')"]
+    assert try_apart("litert", fails) == Trial("litert", error="themes: wrong")
+    dies = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
+    assert try_apart("litert", dies) == Trial("litert", error="ended with -9")
 
 
 TAGS = read_model(Path("models/tags"))
@@ -91,15 +103,17 @@ def swap(model: Model, **changes: object) -> Model:
     return dataclasses.replace(model, classifiers=(first, dataclasses.replace(second, **changes)))  # type: ignore[arg-type]
 
 
-def test_an_engine_that_departs_from_the_golden_examples_is_refused(tmp_path: Path) -> None:
+def test_an_engine_that_departs_from_the_golden_examples_is_refused() -> None:
     wrong = swap(TAGS, high=0.5)
     with pytest.raises(EngineError, match="engine 'session': colors: "):
         load("session", Settings(), wrong)
 
 
-def test_an_engine_that_cannot_run_the_model_is_refused() -> None:
-    with pytest.raises(EngineError, match="'litert' cannot run model 'tags'"):
-        load("litert", Settings(), MODEL)
+def test_a_graph_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tflite"
+    broken.write_bytes(b"no graph")
+    with pytest.raises(EngineError, match="engine 'litert' cannot load model 'tags'"):
+        load("litert", Settings(), dataclasses.replace(TAGS, litert=broken))
 
 
 def test_litert_answers_any_number_of_labels_for_any_size() -> None:

@@ -19,6 +19,10 @@ def test_every_size_that_is_used_is_run_before_a_client_comes() -> None:
     assert set(engine.sizes) == {1, 2, 3, 4, 5, 6}
 
 
+def test_the_largest_batch_is_measured_though_it_is_no_power_of_two() -> None:
+    assert list(measure(FakeEngine(), MODEL, 24)) == [1, 2, 4, 8, 16, 24]
+
+
 def test_the_curve_ends_before_a_size_that_would_take_too_long() -> None:
     now = 0.0
 

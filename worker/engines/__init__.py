@@ -23,7 +23,7 @@ class Answer:
     """What one classifier says of a batch: its `k` likeliest labels, likeliest first."""
 
     probabilities: Floats  # float32 [n, k]
-    labels: Floats  # int32 [n, k], positions in the classifier's label file
+    labels: Floats  # integers [n, k], positions in the classifier's label file
 
 
 class Engine(Protocol):
