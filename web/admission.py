@@ -21,7 +21,6 @@ from web.tickets import ClientLeftError, DeadlineError, OverloadedError
 
 _WINDOW_S = 0.25  # over which answers are counted
 _SATURATED = 8  # with fewer in hand, answers come as requests do, and tell nothing of the rate
-_SMOOTHING = 0.3  # the share of the newest window in the rate
 _MARGIN = 0.75  # of a deadline may be spent waiting: what is ahead and the rate are estimates
 
 _PATH = re.compile(r"/predict(?:/([^/]+))?/?")
@@ -38,6 +37,7 @@ class Gate:
         self._clock = clock
         self._in_hand = 0
         self._rate = 0.0  # answers per second; 0: not known
+        self._before = 0.0  # the rate of the last window alone; likewise
         self._since = clock()  # when the present window began
         self._lowest = 0  # in hand, in the present window
         self._answers = 0
@@ -73,19 +73,16 @@ class Gate:
 
         A window in which there was too little to do makes the rate unknown, so that a crowd that
         comes after quiet times is let in, to be measured. One without an answer goes on until
-        there is one: a Redis that restarts stops all, and tells nothing of the rate.
+        there is one. The better of the last two windows counts: one with a stand-still in it, as
+        when Redis restarts, tells nothing of the rate.
         """
         now = self._clock()
         took_s = now - self._since
         if took_s < _WINDOW_S or (self._lowest >= _SATURATED and not self._answers):
             return
-        rate = self._answers / took_s
-        if self._lowest < _SATURATED:
-            self._rate = 0.0
-        elif self._rate:
-            self._rate += _SMOOTHING * (rate - self._rate)
-        else:
-            self._rate = rate
+        newest = self._answers / took_s if self._lowest >= _SATURATED else 0.0
+        self._rate = max(newest, self._before) if newest and self._before else 0.0
+        self._before = newest
         self._since, self._lowest, self._answers = now, self._in_hand, 0
 
 
