@@ -59,9 +59,8 @@ def load_engine(name: str, model: Model, threads: int) -> Engine:
         from worker.engines.litert import LitertEngine
 
         return LitertEngine(model, threads)
-    # TensorFlow reads these when it is imported. Its own log goes to errors only; the
-    # allocator keeps large tensors instead of mapping and unmapping them for every batch.
-    set_environment_defaults(TF_CPP_MIN_LOG_LEVEL="2", TF_CPU_ALLOCATOR_USE_BFC="1")
+    # TensorFlow reads this when it is imported: its own log goes to errors only.
+    set_environment_defaults(TF_CPP_MIN_LOG_LEVEL="2")
     from worker.engines.session import SessionEngine
 
     return SessionEngine(model, threads)
