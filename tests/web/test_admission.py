@@ -48,7 +48,7 @@ def test_a_crowd_is_let_in_until_the_rate_is_known(crowd: Crowd) -> None:
 def test_who_would_wait_past_the_deadline_is_refused_by_the_measured_rate(crowd: Crowd) -> None:
     crowd.come(1000)
     crowd.answer(100, 1)  # 100 a second, so 900 take 9 s
-    assert crowd.gate.excess_s(5) == pytest.approx(9 - 0.75 * 5, abs=0.4)
+    assert crowd.gate.excess_s(5) == pytest.approx(9 - 0.5 * 5, abs=0.4)
     assert crowd.gate.excess_s(20) < 0
 
 
@@ -69,7 +69,7 @@ def test_after_quiet_times_a_crowd_is_let_in_again(crowd: Crowd) -> None:
 
 
 def test_a_stand_still_is_not_taken_for_slowness(crowd: Crowd) -> None:
-    crowd.come(150)
+    crowd.come(130)
     for _ in range(3):
         for _ in range(20):
             crowd.now += 0.3
