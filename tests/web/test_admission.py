@@ -69,12 +69,12 @@ def test_after_quiet_times_a_crowd_is_let_in_again(crowd: Crowd) -> None:
 
 
 def test_a_stand_still_is_not_taken_for_slowness(crowd: Crowd) -> None:
-    crowd.come(130)
+    crowd.come(110)
     for _ in range(3):
         for _ in range(20):
             crowd.now += 0.3
             assert crowd.gate.excess_s(5) <= 0
-        for _ in range(40):
+        for _ in range(30):
             crowd.answer(1, 0.01)
             assert crowd.gate.excess_s(5) <= 0
 
@@ -139,8 +139,8 @@ def test_a_refusal_is_a_problem_and_says_when_to_come_again(admission: Admission
 @pytest.mark.parametrize(
     "environ",
     [
-        {"PATH_INFO": "/predict", "HTTP_X_REQUEST_TIMEOUT_MS": "20000"},
-        {"PATH_INFO": "/predict/tags", "QUERY_STRING": "x=1&timeout_ms=20000&y=2"},
+        {"PATH_INFO": "/predict", "HTTP_X_REQUEST_TIMEOUT_MS": "28000"},
+        {"PATH_INFO": "/predict/tags", "QUERY_STRING": "x=1&timeout_ms=28000&y=2"},
         {"PATH_INFO": "/predict", "HTTP_PREFER": "respond-async"},
         {"PATH_INFO": "/predict/other"},
         {"PATH_INFO": "/predict/none"},
