@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -39,7 +40,7 @@ class Gate:
         self._clock = clock
         self._in_hand = 0
         self._rate = 0.0  # answers per second; 0: not known
-        self._before = 0.0  # the rate of the last window alone; likewise
+        self._rates: deque[float] = deque(maxlen=3)  # of the last windows
         self._since = clock()  # when the present window began
         self._lowest = 0  # in hand, in the present window
         self._answers = 0
@@ -75,16 +76,18 @@ class Gate:
 
         A window in which there was too little to do makes the rate unknown, so that a crowd that
         comes after quiet times is let in, to be measured. One without an answer goes on until
-        there is one. The better of the last two windows counts: one with a stand-still in it, as
+        there is one. The best of the last few windows counts: one with a stand-still in it, as
         when Redis restarts, tells nothing of the rate.
         """
         now = self._clock()
         took_s = now - self._since
         if took_s < _WINDOW_S or (self._lowest >= _SATURATED and not self._answers):
             return
-        newest = self._answers / took_s if self._lowest >= _SATURATED else 0.0
-        self._rate = max(newest, self._before) if newest and self._before else 0.0
-        self._before = newest
+        if self._lowest < _SATURATED:
+            self._rates.clear()
+        else:
+            self._rates.append(self._answers / took_s)
+        self._rate = max(self._rates) if len(self._rates) > 1 else 0.0
         self._since, self._lowest, self._answers = now, self._in_hand, 0
 
 
