@@ -39,8 +39,7 @@ class Gate:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._in_hand = 0
-        self._rate = 0.0  # answers per second; 0: not known
-        self._rates: deque[float] = deque(maxlen=3)  # of the last windows
+        self._rates: deque[float] = deque(maxlen=3)  # answers per second, of the last windows
         self._since = clock()  # when the present window began
         self._lowest = 0  # in hand, in the present window
         self._answers = 0
@@ -48,7 +47,9 @@ class Gate:
     def excess_s(self, deadline_s: float) -> float:
         """Return by how much a request's wait would be too long; 0 or less: it is admitted."""
         self._roll()
-        return self._in_hand / self._rate - deadline_s * _MARGIN if self._rate else 0.0
+        if len(self._rates) < 2:  # the rate is not known
+            return 0.0
+        return self._in_hand / max(self._rates) - deadline_s * _MARGIN
 
     @contextmanager
     def in_hand(self) -> Iterator[None]:
@@ -87,7 +88,6 @@ class Gate:
             self._rates.clear()
         else:
             self._rates.append(self._answers / took_s)
-        self._rate = max(self._rates) if len(self._rates) > 1 else 0.0
         self._since, self._lowest, self._answers = now, self._in_hand, 0
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 
 from shared.images import Pixels, Point
 from shared.manifest import Model, read_model
+from shared.memory import keep_freed_memory
 from shared.preparation import prepare
 from worker.engines import Answer, Engine, load_engine
 from worker.results import Item, to_items
@@ -48,6 +49,8 @@ class Tagger:
         self.model = read_model(ROOT / "models" / "tags")
         self.engine = load(engine, self.model)
         self.decode = decode
+        if decode == "own":  # a web process does so, too
+            keep_freed_memory()
 
     def cut(self, data: bytes, x: int, y: int) -> list[Pixels]:
         """Return a tensor per classifier, uint8 [1, height, width, 3]."""
