@@ -51,24 +51,28 @@ def _make_app(settings: Settings, models: dict[str, Model]) -> Flask:
     from shared.queue import Queue
     from shared.store import connect
     from web.app import create_app
+    from web.catalog import Catalog, Served
     from web.decoding import Decoder
     from web.dispatch import Dispatcher
+    from web.gate import Gate
+    from web.prediction import Predictor
 
     receive_s = 1.0
     looking, sending = connect(settings.redis_url), connect(settings.redis_url)
     receiving = connect(settings.redis_url, receive_s + 1)
-    queues = {name: Queue(looking, name, settings) for name in models}
-    dispatchers = {}
-    for name in models:
-        dispatchers[name] = Dispatcher(
-            sending=Queue(sending, name, settings),
-            receiving=Queue(receiving, name, settings),
+
+    def serve(model: Model) -> Served:
+        dispatcher = Dispatcher(
+            sending=Queue(sending, model.queue, settings),
+            receiving=Queue(receiving, model.queue, settings),
             receive_s=receive_s,
             heartbeat_s=settings.heartbeat_ms / 1000,
         )
-        dispatchers[name].start()
+        return Served(model, Queue(looking, model.queue, settings), dispatcher, Gate())
+
+    catalog = Catalog(models.values(), settings.model, serve)
     decoder = Decoder(settings.decode_threads, settings.max_pixels)
-    return create_app(settings, models, queues, dispatchers, decoder)
+    return create_app(settings, catalog, Predictor(decoder))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def _try(name: str) -> Trial:
 
 
 def _supervise(settings: Settings, model: Model, choice: Choice, count: int) -> int:
-    queue = Queue(connect(settings.redis_url), model.name, settings)
+    queue = Queue(connect(settings.redis_url), model.queue, settings)
     gpus = settings.gpus()
 
     def return_leases(token: str) -> None:

@@ -21,8 +21,8 @@ class ManifestError(ValueError):
 class Classifier:
     """One network inside a model.
 
-    Its graph takes float32 [n, height, width, 3] with pixel values 0-255 mapped linearly onto
-    `low`-`high`, and puts out the softmax, float32 [n, len(labels)].
+    Its graph takes float32 [n, height, width, channels] with pixel values 0-255 mapped linearly
+    onto `low`-`high`, and puts out the softmax, float32 [n, len(labels)].
     """
 
     name: str  # also the JSON key of its answer
@@ -33,6 +33,12 @@ class Classifier:
     input: str
     output: str
     labels: tuple[str, ...]
+    steps: tuple[str, ...] = ()  # what is done to the crop, in this order
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Return the height, width and channels of one item."""
+        return self.crop.height, self.crop.width, 1 if "grey" in self.steps else 3
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,11 @@ class Model:
     classifiers: tuple[Classifier, ...]
     litert: Path | None = None
     golden: Path | None = None  # examples that every engine must agree on
+
+    @property
+    def queue(self) -> str:
+        """Return the name of the queue: every version has its own."""
+        return f"{self.name}:{self.version}"
 
 
 def read_models(folder: Path) -> dict[str, Model]:
@@ -117,4 +128,5 @@ def _classifier(name: str, entry: dict[str, Any], folder: Path) -> Classifier:
     graph = folder / entry["graph"]
     if not graph.is_file():
         raise ValueError(f"{name}: {graph} does not exist")
-    return Classifier(name, crop, low, high, graph, entry["input"], entry["output"], labels)
+    steps = tuple(str(step) for step in entry.get("steps", ()))
+    return Classifier(name, crop, low, high, graph, entry["input"], entry["output"], labels, steps)

@@ -97,7 +97,7 @@ class Service:
 
     def queue(self) -> Queue:
         """Return the queue of model `tags`."""
-        return Queue(self.client, "tags", Settings())
+        return Queue(self.client, "tags:1", Settings())
 
     def workers(self) -> list[dict[str, Any]]:
         """Return what the live workers say of themselves."""

@@ -157,7 +157,7 @@ def test_a_worker_killed_in_mid_batch_costs_nobody_an_answer(
     killed: list[int] = []
 
     def kill_one_that_holds_a_lease() -> None:
-        owners_key = "batchpoint:{tags}:owners"
+        owners_key = "batchpoint:{tags:1}:owners"
         until = time.monotonic() + 20
         while not killed and time.monotonic() < until:
             held = set(own_service.client.hvals(owners_key))

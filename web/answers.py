@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from shared.images import Point
@@ -18,12 +19,20 @@ def to_context(points: Sequence[Point], many: bool, decode_ms: float) -> bytes:
     return json.dumps({"points": points, "many": many, "decode": round(decode_ms, 3)}).encode()
 
 
-def to_answer(model: str, result: Result, total_ms: float | None = None) -> dict[str, Any]:
-    """Return the contract's JSON object; `total_ms` is the sum of its parts where not given."""
+def with_whole_timing(result: Result, total_ms: float | None = None) -> Result:
+    """Return `result` with `decode` and `total` beside what the worker timed.
+
+    `total` is the sum of the parts where `total_ms` is not given.
+    """
+    timing = {"decode": json.loads(result.context)["decode"], **result.timing_ms}
+    timing["total"] = round(sum(timing.values()) if total_ms is None else total_ms, 3)
+    return replace(result, timing_ms=timing)
+
+
+def to_answer(model: str, result: Result) -> dict[str, Any]:
+    """Return the contract's JSON object for a result with its whole timing."""
     context = json.loads(result.context)
     points = [{"x": _plain(x), "y": _plain(y)} for x, y in context["points"]]
-    timing = {"decode": context["decode"], **result.timing_ms}
-    timing["total"] = round(sum(timing.values()) if total_ms is None else total_ms, 3)
     answer: dict[str, Any] = {
         "request_id": result.id,
         "success": True,
@@ -36,7 +45,7 @@ def to_answer(model: str, result: Result, total_ms: float | None = None) -> dict
         ]
     else:
         answer |= {**result.items[0], "point": points[0]}
-    return {**answer, "timing_ms": timing, "batch_size": result.batch_size}
+    return {**answer, "timing_ms": result.timing_ms, "batch_size": result.batch_size}
 
 
 def _plain(number: float) -> float | int:

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 
 from flask import Flask, Response, g, request
 
-from shared.manifest import Model
-from shared.queue import Queue
 from shared.settings import Settings
 from web import errors, metrics
-from web.admission import Admission, Gate
+from web.admission import Admission
 from web.api import health, page, predict
-from web.decoding import Decoder
-from web.dispatch import Dispatcher
+from web.catalog import Catalog
+from web.prediction import Predictor
 
 
-def create_app(
-    settings: Settings,
-    models: Mapping[str, Model],
-    queues: Mapping[str, Queue],
-    dispatchers: Mapping[str, Dispatcher],
-    decoder: Decoder,
-) -> Flask:
-    """Return the application; `queues` are for looking, `dispatchers` for predicting."""
+def create_app(settings: Settings, catalog: Catalog, predictor: Predictor) -> Flask:
+    """Return the application."""
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    gates = {name: Gate() for name in models}
-    app.wsgi_app = Admission(app.wsgi_app, settings, gates)  # type: ignore[method-assign]
-    app.register_blueprint(predict.blueprint(settings, models, queues, dispatchers, decoder, gates))
-    app.register_blueprint(health.blueprint(settings.model, models, queues))
+    app.wsgi_app = Admission(app.wsgi_app, settings, catalog.gate)  # type: ignore[method-assign]
+    app.register_blueprint(predict.blueprint(settings, catalog, predictor))
+    app.register_blueprint(health.blueprint(catalog))
     app.register_blueprint(page.blueprint())
     errors.install(app)
 

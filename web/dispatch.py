@@ -60,10 +60,12 @@ class Dispatcher:
         self._outbox: Outbox[Ticket] = Outbox()
         self._waiting: dict[str, Ticket] = {}
         self._away = False  # Redis did not answer the last enqueue
+        self._started = False
         self._settled_at = 0.0  # from then on, a Redis that was away knows its workers again
 
-    def start(self) -> None:
-        """Start the greenlets."""
+    def _start(self) -> None:
+        """Start the greenlets, once there is something to do."""
+        self._started = True
         for loop in (self._send_loop, self._receive_loop, self._watch_loop, self._sweep_loop):
             gevent.spawn(self._forever, loop)
 
@@ -98,6 +100,8 @@ class Dispatcher:
             self._waiting.pop(ticket.id, None)
 
     def _submit(self, request: Request, client_fd: int = -1) -> Ticket:
+        if not self._started:
+            self._start()
         ticket = Ticket(request, client_fd)
         self._waiting[ticket.id] = ticket
         self._outbox.put(ticket)

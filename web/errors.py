@@ -17,7 +17,7 @@ from werkzeug.exceptions import (
 
 from shared import images
 from shared.logs import fields
-from web import forms, tickets, uploads
+from web import catalog, forms, tickets, uploads
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ class Kind:
 
 KINDS: dict[type[Exception], Kind] = {
     NotFound: Kind(404, "not-found", "Nothing is here"),
+    catalog.NoSuchModelError: Kind(404, "not-found", "Nothing is here"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "The method is not allowed"),
     RequestEntityTooLarge: Kind(413, "body-too-large", "The body is too large"),
     forms.FormTooLargeError: Kind(413, "body-too-large", "The body is too large"),

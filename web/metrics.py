@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cache
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -12,7 +11,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from redis.exceptions import RedisError
 
-from shared.queue import Queue
+from web.catalog import Catalog
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -37,11 +36,11 @@ BATCH_ITEMS = Histogram(
 )
 
 
-def count_answer(model: str, answer: Mapping[str, Any]) -> None:
+def count_answer(model: str, timing_ms: Mapping[str, float], batch_size: int) -> None:
     """Count an answered prediction."""
-    for stage, took_ms in answer["timing_ms"].items():
+    for stage, took_ms in timing_ms.items():
         _seconds(model, stage).observe(took_ms / 1000)
-    _items(model).observe(answer["batch_size"])
+    _items(model).observe(batch_size)
 
 
 @cache  # to find a histogram by its labels costs more than to use it
@@ -59,13 +58,13 @@ def _items(model: str) -> Histogram:
 class _Queues(Collector):
     """Gauges read from Redis at the moment of the scrape."""
 
-    def __init__(self, queues: Mapping[str, Queue]) -> None:
-        self._queues = queues
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = GaugeMetricFamily("batchpoint_store_up", "1 where Redis answers")
         gauges = [
-            GaugeMetricFamily(f"batchpoint_{name}", about, labels=["model"])
+            GaugeMetricFamily(f"batchpoint_{name}", about, labels=["model", "version"])
             for name, about in (
                 ("queue_items", "Items that wait"),
                 ("queue_bytes", "Bytes that wait"),
@@ -75,11 +74,11 @@ class _Queues(Collector):
             )
         ]
         try:
-            for model, queue in self._queues.items():
-                census = queue.census()
+            for served in self._catalog:
+                census = served.queue.census()
                 values = (census.items, census.bytes, census.leased, census.drain_rate)
                 for gauge, value in zip(gauges, (*values, len(census.workers)), strict=True):
-                    gauge.add_metric([model], value)
+                    gauge.add_metric([served.model.name, served.model.version], value)
             up.add_metric([], 1)
         except RedisError:
             up.add_metric([], 0)
@@ -87,9 +86,9 @@ class _Queues(Collector):
         yield from gauges
 
 
-def exposition(queues: Mapping[str, Queue]) -> bytes:
+def exposition(catalog: Catalog) -> bytes:
     """Return the metrics of all web processes and of the queues."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    registry.register(_Queues(queues))
+    registry.register(_Queues(catalog))
     return generate_latest(registry)

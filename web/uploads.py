@@ -1,4 +1,4 @@
-"""An HTTP request → the image's bytes, the points on it, and how to answer."""
+"""An HTTP request of our own protocol → what it asks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from werkzeug.exceptions import ClientDisconnected
 from shared.images import Point, looks_like_image
 from shared.settings import Settings
 from web.forms import read_form
+from web.prediction import Query
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
 _FIELDS = ("x", "y", "points", "timeout_ms", "top_k")
@@ -39,19 +39,8 @@ class NoSuchImageError(Exception):
     """`image_path` names nothing inside the media folder, or there is none."""
 
 
-@dataclass(frozen=True)
-class Upload:
-    """What a client asks for."""
-
-    image: bytes
-    points: list[Point]  # empty: the centre
-    many: bool  # asked by `points`: the answer is a list, whatever its length
-    timeout_ms: int
-    top_k: int
-
-
-def read_upload(request: Request, settings: Settings) -> Upload:
-    """Read any of the three bodies: a form, JSON, or the image's own bytes.
+def read_query(request: Request, settings: Settings) -> Query:
+    """Read any of our own three bodies: a form, JSON, or the image's own bytes.
 
     Which of the two latter it is, its content tells, not its declared type. Raises the errors
     above, those of `web.forms`, and werkzeug's `RequestEntityTooLarge`.
@@ -70,7 +59,7 @@ def read_upload(request: Request, settings: Settings) -> Upload:
     points, many = _points(named, settings.max_points)
     timeout_ms = _whole(named, "timeout_ms", settings.deadline_ms, settings.max_deadline_ms)
     top_k = _whole(named, "top_k", 5, 1000)
-    return Upload(image, points, many, timeout_ms, top_k)
+    return Query([image], [points], timeout_ms, top_k, many)
 
 
 def _read_body(request: Request, settings: Settings) -> tuple[bytes, Mapping[str, Any]]:

@@ -37,7 +37,7 @@ class Batch:
     """Requests that run together, and their tensors laid out for the engine."""
 
     held: Sequence[Held]
-    tensors: Sequence[Tensor]  # per classifier, uint8 [items, height, width, 3]
+    tensors: Sequence[Tensor]  # per classifier, uint8 [items, height, width, channels]
     unfit: Sequence[Request]  # taken with them, with tensors that are not this model's
     taken_at: float  # monotonic seconds
 
@@ -64,7 +64,7 @@ class Batcher:
         self.curve_ms = curve_ms
         self._queue = queue
         self._token = token
-        self._shapes = [(item.crop.height, item.crop.width, 3) for item in model.classifiers]
+        self._shapes = [item.shape for item in model.classifiers]
         # Two places in turn: one is read by the engine while the other is filled.
         self._places = [
             [np.empty((len(curve_ms), *shape), np.uint8) for shape in self._shapes]

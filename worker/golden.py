@@ -19,7 +19,7 @@ _INPUT, _SOFTMAX = "input_", "softmax_"
 
 
 def write_golden(path: Path, model: Model, engine: Engine, tensors: Sequence[Tensor]) -> None:
-    """Write what `engine` says of `tensors`, per classifier uint8 [n, height, width, 3]."""
+    """Write what `engine` says of `tensors`, per classifier uint8 [n, height, width, channels]."""
     arrays = {}
     softmaxes = _softmaxes(engine, model, tensors)
     for classifier, tensor, softmax in zip(model.classifiers, tensors, softmaxes, strict=True):

@@ -13,6 +13,7 @@ import sys
 
 from redis.exceptions import RedisError
 
+from shared.manifest import ManifestError, read_model
 from shared.queue import Queue
 from shared.settings import SettingError, Settings
 from shared.store import connect
@@ -22,8 +23,9 @@ def main() -> int:
     """Return 0 where there is such a worker; else say why not and return 1."""
     try:
         settings = Settings.from_environment()
-        workers = Queue(connect(settings.redis_url), settings.model, settings).census().workers
-    except (SettingError, RedisError) as error:
+        model = read_model(settings.models_folder / settings.model)
+        workers = Queue(connect(settings.redis_url), model.queue, settings).census().workers
+    except (SettingError, ManifestError, RedisError) as error:
         print(f"worker.health: {error}")
         return 1
     host = socket.gethostname()

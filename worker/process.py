@@ -62,7 +62,7 @@ def serve(
         **about,
     }
     _log.info("model loaded", extra=fields(**about))
-    queue = Queue(connect(settings.redis_url), model.name, settings)
+    queue = Queue(connect(settings.redis_url), model.queue, settings)
     worker = Worker(queue, engine, model, token, every_size(curve, largest))
     upkeep = Upkeep(
         queue,

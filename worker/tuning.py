@@ -83,5 +83,5 @@ def _time(engine: Engine, batch: list[Tensor], clock: Callable[[], float]) -> fl
 
 def _noise(model: Model, size: int) -> list[Tensor]:
     random = np.random.default_rng(size)
-    shapes = [(size, item.crop.height, item.crop.width, 3) for item in model.classifiers]
+    shapes = [(size, *item.shape) for item in model.classifiers]
     return [random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]

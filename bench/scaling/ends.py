@@ -67,7 +67,7 @@ def feed(order: Order, settings: Settings) -> Done:
     payload = _request(model, mailbox)
     head, tail = payload[: _ID.start], payload[_ID.stop :]
     at_once = max(1, min(order.window, _SEND_BYTES // len(payload)))
-    queue = Queue(connect(settings.redis_url, 3), order.model, settings)
+    queue = Queue(connect(settings.redis_url, 3), model.queue, settings)
     spent = time.process_time()
     until = time.monotonic() + order.seconds
     waiting = items = errors = 0
@@ -91,7 +91,7 @@ def feed(order: Order, settings: Settings) -> Done:
 def drain(order: Order, settings: Settings) -> Done:
     """Take batches and ack them for some seconds."""
     model = read_model(settings.models_folder / order.model)
-    queue = Queue(connect(settings.redis_url, 3), order.model, settings)
+    queue = Queue(connect(settings.redis_url, 3), model.queue, settings)
     token = secrets.token_hex(16)
     tensors = [np.zeros((1, 1), np.uint8)]  # ack asks a request for nothing but its items
     ready = Ready("", body=_result(model).encode())
@@ -123,9 +123,7 @@ def drain(order: Order, settings: Settings) -> Done:
 
 
 def _request(model: Model, mailbox: str) -> bytes:
-    tensors = [
-        np.zeros((1, each.crop.height, each.crop.width, 3), np.uint8) for each in model.classifiers
-    ]
+    tensors = [np.zeros((1, *each.shape), np.uint8) for each in model.classifiers]
     context = b'{"points":[[312,200]],"many":false,"decode_ms":3.14}'
     return Request("0" * 32, tensors, 5000, mailbox=mailbox, context=context).encode()
 

@@ -170,8 +170,8 @@ class Service:
         return spawn(command, subprocess.PIPE if pipe else self._log.fileno())
 
     def census(self, model: str) -> Census:
-        """Return what the queue of `model` looks like."""
-        return Queue(self.client, model, Settings()).census()
+        """Return what the queue of `model`'s first version looks like."""
+        return Queue(self.client, f"{model}:1", Settings()).census()
 
     def spent(self) -> Spent:
         """Return what all processes have used so far."""

@@ -121,6 +121,6 @@ def test_a_health_check_fails_where_nothing_runs(
 def test_a_worker_is_healthy_only_by_a_worker_of_its_own_host(
     client: redis.Redis, redis_url: str, host: str, healthy: bool
 ) -> None:
-    Queue(client, "tags", Settings()).beat("w", {"host": host})
+    Queue(client, "tags:1", Settings()).beat("w", {"host": host})
     here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "REDIS_URL": redis_url}
     assert Container("worker", ROOT, here, {}).is_healthy() is healthy

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from shared.settings import Settings
-from web.admission import Admission, Gate
+from web.admission import Admission
+from web.gate import Gate
 from web.tickets import ClientLeftError, DeadlineError
 
 
@@ -123,7 +124,7 @@ def admission(crowd: Crowd) -> Admission:
 
     crowd.come(1100)
     crowd.answer(100, 1)
-    return Admission(app, Settings(), {"tags": crowd.gate, "other": Gate()})
+    return Admission(app, Settings(), {"tags": crowd.gate, "other": Gate()}.get)
 
 
 def test_a_refusal_is_a_problem_and_says_when_to_come_again(admission: Admission) -> None:

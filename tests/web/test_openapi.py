@@ -17,14 +17,17 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
 from shared.images import ImageTooLargeError
-from shared.manifest import read_models
+from shared.manifest import Model, read_models
 from shared.queue import Queue
 from shared.settings import Settings
 from tests.service import ROOT, Service
 from web import errors, tickets, uploads
 from web.app import create_app
+from web.catalog import Catalog, Served
 from web.decoding import Decoder
 from web.dispatch import Dispatcher
+from web.gate import Gate
+from web.prediction import Predictor
 
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "web" / "openapi.json").read_text("utf-8"))
 PREFIX = "urn:batchpoint:problem:"
@@ -89,11 +92,13 @@ def app() -> Flask:
     """The application with its real collaborators, and a Redis that is not there."""
     settings = Settings()
     models = read_models(ROOT / settings.models_folder)
-    queues = {
-        name: Queue(redis.Redis.from_url("unix:///nowhere"), name, settings) for name in models
-    }
-    dispatchers = {name: Dispatcher(queue, queue, 1.0, 2.0) for name, queue in queues.items()}
-    return create_app(settings, models, queues, dispatchers, Decoder(1, settings.max_pixels))
+
+    def serve(model: Model) -> Served:
+        queue = Queue(redis.Redis.from_url("unix:///nowhere"), model.queue, settings)
+        return Served(model, queue, Dispatcher(queue, queue, 1.0, 2.0), Gate())
+
+    catalog = Catalog(models.values(), settings.model, serve)
+    return create_app(settings, catalog, Predictor(Decoder(1, settings.max_pixels)))
 
 
 # --- the document itself

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
 from redis.exceptions import RedisError
 
-from shared.manifest import Classifier, Model
-from shared.queue import Queue
+from shared.manifest import Classifier
 from web import metrics
+from web.catalog import Catalog, Served
 from web.tickets import NoWorkerError, StoreAwayError
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _OPENAPI = Path(__file__).parent.parent / "openapi.json"
 
 
-def blueprint(default: str, models: Mapping[str, Model], queues: Mapping[str, Queue]) -> Blueprint:
-    """Return the routes; `default` is the model that readiness is about."""
+def blueprint(catalog: Catalog) -> Blueprint:
+    """Return the routes; readiness is about the default model."""
     routes = Blueprint("health", __name__)
     openapi = json.loads(_OPENAPI.read_text(encoding="utf-8"))
 
@@ -31,21 +30,21 @@ def blueprint(default: str, models: Mapping[str, Model], queues: Mapping[str, Qu
     @routes.get("/readyz")
     def readyz() -> Response:
         try:
-            workers = len(queues[default].census().workers)
+            workers = len(catalog.find().queue.census().workers)
         except RedisError as error:
             raise StoreAwayError("Redis does not answer") from error
         if not workers:
-            raise NoWorkerError(f"no live, warmed-up worker serves {default!r}")
-        return jsonify({"ready": True, "model": default, "workers": workers})
+            raise NoWorkerError(f"no live, warmed-up worker serves {catalog.default!r}")
+        return jsonify({"ready": True, "model": catalog.default, "workers": workers})
 
     @routes.get("/metrics")
     def metrics_text() -> Response:
-        return Response(metrics.exposition(queues), content_type=_TEXT)
+        return Response(metrics.exposition(catalog), content_type=_TEXT)
 
     @routes.get("/models")
     def models_list() -> Response:
         return jsonify(
-            {"default": default, "models": [_about(model, queues) for model in models.values()]}
+            {"default": catalog.default, "models": [_about(served) for served in catalog]}
         )
 
     @routes.get("/openapi.json")
@@ -55,9 +54,10 @@ def blueprint(default: str, models: Mapping[str, Model], queues: Mapping[str, Qu
     return routes
 
 
-def _about(model: Model, queues: Mapping[str, Queue]) -> dict[str, Any]:
+def _about(served: Served) -> dict[str, Any]:
+    model = served.model
     try:
-        census = queues[model.name].census()
+        census = served.queue.census()
     except RedisError as error:
         raise StoreAwayError("Redis does not answer") from error
     return {

@@ -34,7 +34,7 @@ class Engine(Protocol):
     def run(self, tensors: Sequence[Tensor], top_k: int = TOP) -> list[Answer]:
         """Run all classifiers over a batch in one call.
 
-        Takes a tensor per classifier, uint8 [n, height, width, 3], and returns an answer per
+        Takes a tensor per classifier, uint8 [n, height, width, channels], and returns an answer per
         classifier with `top_k` labels, or all of them where it has fewer.
         """
         ...

@@ -46,7 +46,7 @@ class SessionEngine:
 class Nodes(NamedTuple):
     """Where a classifier is in the merged graph."""
 
-    pixels: Any  # uint8 [n, height, width, 3]
+    pixels: Any  # uint8 [n, height, width, channels]
     softmax: Any  # float32 [n, labels]
     top: Any  # the five likeliest: float32 [n, 5] and int32 [n, 5]
 
@@ -60,8 +60,7 @@ def merge(model: Model) -> tuple[tf.Graph, list[Nodes]]:
 
 def _add(classifier: Classifier) -> Nodes:
     """Add one classifier to the default graph."""
-    crop = classifier.crop
-    pixels = _v1.placeholder(tf.uint8, [None, crop.height, crop.width, 3], classifier.name)
+    pixels = _v1.placeholder(tf.uint8, [None, *classifier.shape], classifier.name)
     scale = (classifier.high - classifier.low) / 255
     values = tf.cast(pixels, tf.float32) * scale + classifier.low
     definition = tf.Graph().as_graph_def()

@@ -1,0 +1,103 @@
+"""The one way from what a client asks to the result, whichever protocol it came by."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import gevent
+import numpy as np
+
+from shared.images import Point
+from shared.logs import fields
+from shared.messages import Request, Result, Tensor
+from web import metrics
+from web.answers import to_context, with_whole_timing
+from web.catalog import Served
+from web.decoding import Decoder
+from web.tickets import DeadlineError
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Query:
+    """What a client asks of a model: to classify photos at points, or tensors as they are."""
+
+    images: Sequence[bytes]  # encoded; empty where there are tensors
+    points: Sequence[Sequence[Point]]  # per image; an empty one stands for the centre
+    timeout_ms: int
+    top_k: int
+    many: bool = False  # the answer is a list, whatever its length
+    tensors: Sequence[Tensor] = ()  # per classifier, uint8 [items, height, width, channels]
+
+
+class Predictor:
+    """Decodes, enqueues and waits, within a query's deadline."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+
+    def predict(self, served: Served, query: Query, request_id: str, client_fd: int = -1) -> Result:
+        """Return the result of a query, with its whole timing, counted and logged.
+
+        When the client closes the socket `client_fd` meanwhile, the work for it stops. Raises
+        what `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.predict` raise.
+        """
+        started = time.perf_counter()
+        with served.gate.in_hand():
+            request = self._prepare(served, query, request_id, client_fd)
+            result = served.dispatcher.predict(request, client_fd)
+        result = with_whole_timing(result, (time.perf_counter() - started) * 1000)
+        metrics.count_answer(served.model.name, result.timing_ms, result.batch_size)
+        _log.info(
+            "prediction",
+            extra=fields(
+                request_id=request_id,
+                model=served.model.name,
+                version=result.version,
+                items=request.items,
+                batch_size=result.batch_size,
+                timing_ms=result.timing_ms,
+            ),
+        )
+        return result
+
+    def enqueue(self, served: Served, query: Query, request_id: str) -> None:
+        """Enqueue without waiting for the result.
+
+        Raises what `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.enqueue` raise.
+        """
+        served.dispatcher.enqueue(self._prepare(served, query, request_id, -1))
+
+    def _prepare(self, served: Served, query: Query, request_id: str, client_fd: int) -> Request:
+        """Decode and cut; the request has what is left of its budget then."""
+        started = time.perf_counter()
+        points: list[Point] = []
+        tensors = query.tensors
+        if query.images:
+            # A photo that still waits for a thread at its deadline is never decoded.
+            with gevent.Timeout(query.timeout_ms / 1000, DeadlineError()):
+                points, tensors = self._decode(served, query, client_fd)
+        decode_ms = (time.perf_counter() - started) * 1000
+        left_ms = query.timeout_ms - int(decode_ms)
+        if left_ms <= 0:
+            raise DeadlineError
+        context = to_context(points, query.many, decode_ms)
+        return Request(request_id, tensors, left_ms, query.top_k, context=context)
+
+    def _decode(
+        self, served: Served, query: Query, client_fd: int
+    ) -> tuple[list[Point], Sequence[Tensor]]:
+        """Return the points of all images, and per classifier the crops around them."""
+        points: list[Point] = []
+        parts: list[Sequence[Tensor]] = []
+        for image, wanted in zip(query.images, query.points, strict=True):
+            chosen, tensors = self._decoder.prepare(served.model, image, wanted, client_fd)
+            points += chosen
+            parts.append(tensors)
+        if len(parts) == 1:
+            return points, parts[0]
+        return points, [np.concatenate(column) for column in zip(*parts, strict=True)]
