@@ -1,6 +1,9 @@
-// The answer's side of the page: the two lists, the timing, or why there is no answer.
+// The answer's side of the page: a list per classifier, the timing, or why there is no answer.
+
+import { isSmall } from "./service.js";
 
 const MOST_SHOWN = 5;
+const TITLES = { colors: "Colours" }; // where it is not the classifier's name
 const PARTS = [
   ["decode", "Decode"],
   ["queue", "Queue"],
@@ -14,6 +17,35 @@ const status = document.getElementById("status");
 const lists = document.getElementById("lists");
 const problem = document.getElementById("problem");
 const bar = document.getElementById("bar");
+const patch = document.getElementById("patch");
+const block = document.getElementById("classifier");
+
+let model = null; // whose answers are shown
+
+/** Make a list for each classifier of a model, the magnified pixels beside the one that sees them. */
+export function layOut(chosen) {
+  clear();
+  model = chosen;
+  lists.append(patch);
+  patch.hidden = true;
+  const blocks = model.classifiers.map(({ name, crop }) => {
+    const made = block.content.cloneNode(true);
+    made.querySelector("h2 span").textContent = TITLES[name] ?? name[0].toUpperCase() + name.slice(1);
+    made.querySelector("small").id = `${name}-seen`;
+    made.querySelector("ol").id = name;
+    if (crop.pixels && patch.hidden) {
+      made.querySelector(".row").prepend(patch);
+      patch.hidden = false;
+    }
+    return made;
+  });
+  document.getElementById("classifiers").replaceChildren(...blocks);
+}
+
+/** Say what a classifier sees of the photo. */
+export function describe(name, seen) {
+  document.getElementById(`${name}-seen`).textContent = seen;
+}
 
 /** Say that the answer is on its way; one that is shown stays, dimmed, until it is here. */
 export function wait() {
@@ -39,14 +71,16 @@ export function clear() {
 /** Show what the service answered, as in its HTTP contract. */
 export function show(answer) {
   clear();
-  drawBars("themes", answer.themes);
-  drawBars("colors", answer.colors);
+  for (const classifier of model.classifiers) {
+    drawBars(classifier.name, answer[classifier.name]);
+    drawSoftmax(classifier, answer[classifier.name]);
+  }
   drawTiming(answer);
   lists.hidden = false;
-  const best = ({ label, probability }) => `${label} ${percent(probability)}`;
+  const best = model.classifiers.map(({ name }) => answer[name][0]);
   status.textContent =
     `At ${answer.point.x}, ${answer.point.y}: ` +
-    `${best(answer.themes[0])}, ${best(answer.colors[0])}.`;
+    `${best.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ")}.`;
 }
 
 /** Show why there is no answer. */
@@ -68,6 +102,22 @@ function drawBars(id, found) {
     return item;
   });
   document.getElementById(id).replaceChildren(...items);
+}
+
+/** Draw all probabilities as columns, in the labels' own order, where the answer has them. */
+function drawSoftmax(classifier, found) {
+  const chart = document.getElementById(classifier.name).closest("section").querySelector(".softmax");
+  chart.hidden = !isSmall(classifier) || found.length < classifier.labels.length;
+  if (chart.hidden) return;
+  const known = new Map(found.map(({ label, probability }) => [label, probability]));
+  const columns = classifier.labels.map((label) => {
+    const column = document.createElement("li");
+    column.title = `${label} ${percent(known.get(label))}`;
+    column.appendChild(document.createElement("div")).style.height = `${known.get(label) * 100}%`;
+    column.appendChild(document.createElement("span")).textContent = label;
+    return column;
+  });
+  chart.replaceChildren(...columns);
 }
 
 function drawTiming(answer) {

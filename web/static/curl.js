@@ -2,9 +2,10 @@
 
 const PLAIN = /^[A-Za-z0-9_.,:@=/+-]+$/;
 
-/** Return one POSIX shell line that posts the file `name` with `point` to `address`. */
-export function curlLine(address, name, point) {
-  const form = ["image=@" + formName(name), `x=${point.x}`, `y=${point.y}`];
+/** Return one POSIX shell line that posts the file `name` with `fields` to `address`. */
+export function curlLine(address, name, fields) {
+  const others = Object.entries(fields).map(([key, value]) => `${key}=${value}`);
+  const form = ["image=@" + formName(name), ...others];
   return ["curl", ...form.flatMap((field) => ["-F", field]), address].map(quote).join(" ");
 }
 

@@ -3,7 +3,7 @@
 import * as answer from "./answer.js";
 import { curlLine } from "./curl.js";
 import * as picture from "./picture.js";
-import { PREDICT, predict, readCrops } from "./service.js";
+import { fields, looksAtPoint, predict, readModels } from "./service.js";
 
 const stage = document.getElementById("stage");
 const form = document.getElementById("point");
@@ -15,7 +15,8 @@ const LONG_STEP = 10; // pixels, with Shift
 
 let file = null;
 let point = null; // {x, y} in pixels of the upright photo
-let crops = null; // of the model's classifiers, by name
+let models = []; // by name, the default one first
+let model = null; // the one that is asked
 let latest = new AbortController(); // whose work may still change the page
 
 async function open(chosen) {
@@ -47,9 +48,9 @@ async function ask() {
   const turn = takeTurn();
   answer.wait();
   try {
-    crops ??= await readCrops();
+    if (!model) await readAll();
     drawCrops();
-    const found = await predict(file, point, turn);
+    const found = await predict(model, file, point, turn);
     if (!turn.aborted) answer.show(found);
   } catch (error) {
     if (!turn.aborted) answer.fail(error);
@@ -69,18 +70,38 @@ function move(to) {
     if (input.value !== String(point[axis])) input.value = point[axis];
   }
   picture.mark(point);
-  if (crops) drawCrops();
-  document.getElementById("curl").textContent = curlLine(PREDICT.href, file.name, point);
+  if (model) drawCrops();
   answer.pointMoved();
 }
 
+async function readAll() {
+  models = await readModels();
+  const list = document.getElementById("model");
+  list.replaceChildren(...models.map(({ name }) => new Option(name)));
+  document.getElementById("models").hidden = models.length < 2;
+  choose(models[0]);
+}
+
+function choose(chosen) {
+  model = chosen;
+  answer.layOut(model);
+  document.getElementById("about").textContent = model.description;
+  document.body.classList.toggle("whole", !looksAtPoint(model));
+}
+
 function drawCrops() {
-  const seen = picture.drawWindow(crops.themes, point);
-  document.getElementById("window-size").textContent =
-    `${Math.round(crops.themes.fraction * 100)} % window, ${seen.width} × ${seen.height} pixels`;
-  picture.drawPatch(crops.colors, point);
-  document.getElementById("patch-size").textContent =
-    `${crops.colors.pixels} × ${crops.colors.pixels} pixels at the point`;
+  for (const { name, crop } of model.classifiers) {
+    if (crop.pixels) {
+      picture.drawPatch(crop, point);
+      answer.describe(name, `${crop.pixels} × ${crop.pixels} pixels at the point`);
+    } else {
+      const { width, height } = picture.drawWindow(crop, point);
+      const part = Math.round(crop.fraction * 100);
+      answer.describe(name, part < 100 ? `${part} % window, ${width} × ${height} pixels` : "");
+    }
+  }
+  const { href } = model.address;
+  document.getElementById("curl").textContent = curlLine(href, file.name, fields(model, point));
 }
 
 async function copy(event) {
@@ -144,4 +165,10 @@ form.addEventListener("submit", (event) => {
 
 document.getElementById("copy").addEventListener("click", copy);
 
-readCrops().then((read) => (crops = read), answer.fail);
+document.getElementById("model").addEventListener("change", (event) => {
+  takeTurn();
+  choose(models[event.target.selectedIndex]);
+  if (file) ask();
+});
+
+readAll().catch(answer.fail);

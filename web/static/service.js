@@ -1,6 +1,5 @@
-// The service that this page came from: what its default model looks at, and its answers.
+// The service that this page came from: its models, and their answers.
 
-export const PREDICT = new URL("predict", document.baseURI);
 const MODELS = new URL("models", document.baseURI);
 
 /** Why there is no answer, in words for a person. */
@@ -13,20 +12,43 @@ export class Problem extends Error {
   }
 }
 
-/** Return the crops of the default model: {classifier name: {fraction} or {pixels}}. */
-export async function readCrops() {
+/** Return the models as the service lists them, each with its `address`, the default one first. */
+export async function readModels() {
   const listed = await ask(MODELS);
-  const model = listed.models.find(({ name }) => name === listed.default);
-  return Object.fromEntries(model.classifiers.map(({ name, crop }) => [name, crop]));
+  const isDefault = ({ name }) => name === listed.default;
+  return listed.models
+    .map((model) => ({
+      ...model,
+      address: new URL(isDefault(model) ? "predict" : `predict/${model.name}`, document.baseURI),
+    }))
+    .sort((one, other) => isDefault(other) - isDefault(one));
 }
 
-/** Return the service's answer for `point` ({x, y}, pixels of the upright photo). */
-export function predict(file, point, signal) {
+/** Return what a form for `model` has beside the image, for `point` ({x, y}, upright pixels). */
+export function fields(model, point) {
+  const most = Math.max(...model.classifiers.filter(isSmall).map(({ labels }) => labels.length));
+  return {
+    ...(looksAtPoint(model) ? { x: point.x, y: point.y } : {}),
+    ...(!looksAtPoint(model) && most > 0 ? { top_k: most } : {}),
+  };
+}
+
+/** Return whether it matters to `model` where the point is. */
+export function looksAtPoint(model) {
+  return model.classifiers.some(({ crop }) => !(crop.fraction >= 1));
+}
+
+/** Return whether a classifier has so few labels that all of them can be shown. */
+export function isSmall({ labels }) {
+  return labels.length <= 100;
+}
+
+/** Return the answer of `model` for `point` ({x, y}, pixels of the upright photo). */
+export function predict(model, file, point, signal) {
   const body = new FormData();
   body.append("image", file);
-  body.append("x", point.x);
-  body.append("y", point.y);
-  return ask(PREDICT, { method: "POST", body, signal });
+  for (const [name, value] of Object.entries(fields(model, point))) body.append(name, value);
+  return ask(model.address, { method: "POST", body, signal });
 }
 
 async function ask(url, options) {
