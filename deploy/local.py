@@ -7,6 +7,7 @@ stops everything on Ctrl-C or SIGTERM, and when one of the three ends by itself.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -61,9 +62,13 @@ def _run(settings: Settings, folder: Path) -> int:
         if not os.environ.get("REDIS_URL"):
             server, os.environ["REDIS_URL"] = start(folder)
             children.append(("redis-server", server))
-        for script, count in (("run_worker.py", workers), ("run_web.py", web_processes)):
-            command = [sys.executable, script, "--processes", str(count)]
-            children.append((script, spawn(command)))
+        models = f"{settings.model},{settings.models}"
+        parents = (
+            ("run_worker.py", ["--processes", str(workers), "--models", models]),
+            ("run_web.py", ["--processes", str(web_processes)]),
+        )
+        for script, arguments in parents:
+            children.append((script, spawn([sys.executable, script, *arguments])))
         print(f"Starting {workers} workers and {web_processes} web processes ...", flush=True)
         if _is_ready(settings, children):
             _greet(settings)
@@ -94,10 +99,17 @@ def _is_ready(settings: Settings, children: Children) -> bool:
 
 def _greet(settings: Settings) -> None:
     address = _address(settings)
+    # A password in it is not for the screen.
+    url = re.sub(r"//[^/@]*@", "//…@", os.environ["REDIS_URL"])
+    if settings.is_open_to_all():
+        print(
+            f"\nWARNING: HOST={settings.host} and no API_KEYS_FILE: whoever reaches this machine "
+            "may use the service (docs/security.md)"
+        )
     print(
         f"\nBatchpoint is ready at {address} (a page to try it, Ctrl-C to stop)\n\n"
         f"  curl -F image=@{_PHOTO} -F x=220 -F y=120 {address}/predict\n\n"
-        f"One more worker: REDIS_URL={os.environ['REDIS_URL']} {sys.executable} run_worker.py\n",
+        f"One more worker: REDIS_URL={url} {sys.executable} run_worker.py --processes 1\n",
         flush=True,
     )
 

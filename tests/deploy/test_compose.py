@@ -21,7 +21,17 @@ from web.server import Server
 ROOT = Path(__file__).parent.parent.parent
 SERVICES = ("redis", "web", "worker")
 # What the compose file itself decides; the rest is the user's to set.
-FIXED = {"redis_url", "host", "port", "web_processes", "workers", "models_folder", "media_folder"}
+FIXED = {
+    "redis_url",
+    "host",
+    "port",
+    "web_processes",
+    "workers",
+    "models",
+    "models_folder",
+    "models_url",
+    "media_folder",
+}
 
 
 @pytest.fixture
@@ -54,10 +64,11 @@ def test_the_schema_refuses_a_mistake(compose: dict[str, Any], key: str, value: 
 
 
 def test_there_are_redis_web_and_worker(compose: dict[str, Any]) -> None:
-    assert set(compose["services"]) == set(SERVICES)
+    always = {name for name, service in compose["services"].items() if "profiles" not in service}
+    assert always == set(SERVICES)
 
 
-@pytest.mark.parametrize("name", SERVICES)
+@pytest.mark.parametrize("name", [*SERVICES, "proxy"])
 def test_each_service_is_checked_restarted_limited_and_locked_down(
     compose: dict[str, Any], name: str
 ) -> None:
@@ -106,5 +117,5 @@ def test_containers_stop_no_sooner_than_the_web_tier_has_drained(compose: dict[s
         raise AssertionError("no app is made")
 
     drain_s = Server(Settings(), 1, never).cfg.graceful_timeout
-    for name in ("web", "worker"):
+    for name in ("web", "worker", "proxy"):
         assert seconds(compose["services"][name]["stop_grace_period"]) > drain_s

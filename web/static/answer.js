@@ -90,6 +90,7 @@ export function fail(error) {
   text("problem-detail", error.detail ?? "");
   text("problem-retry", error.retryAfter ? whenToRetry(error.retryAfter) : "");
   text("problem-request", error.requestId ? `Request ${error.requestId}` : "");
+  document.getElementById("key").hidden = error.status !== 401 && error.status !== 403;
   problem.hidden = false;
 }
 

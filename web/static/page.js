@@ -3,7 +3,7 @@
 import * as answer from "./answer.js";
 import { curlLine } from "./curl.js";
 import * as picture from "./picture.js";
-import { fields, looksAtPoint, predict, readModels } from "./service.js";
+import { fields, hasKey, looksAtPoint, predict, readModels, useKey } from "./service.js";
 
 const stage = document.getElementById("stage");
 const form = document.getElementById("point");
@@ -101,7 +101,8 @@ function drawCrops() {
     }
   }
   const { href } = model.address;
-  document.getElementById("curl").textContent = curlLine(href, file.name, fields(model, point));
+  const line = curlLine(href, file.name, fields(model, point), hasKey());
+  document.getElementById("curl").textContent = line;
 }
 
 async function copy(event) {
@@ -169,6 +170,19 @@ document.getElementById("model").addEventListener("change", (event) => {
   takeTurn();
   choose(models[event.target.selectedIndex]);
   if (file) ask();
+});
+
+document.getElementById("key").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  useKey(document.getElementById("secret").value.trim());
+  event.target.reset();
+  answer.clear();
+  try {
+    await readAll();
+    if (file) await ask();
+  } catch (error) {
+    answer.fail(error);
+  }
 });
 
 readAll().catch(answer.fail);

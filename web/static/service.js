@@ -4,12 +4,25 @@ const MODELS = new URL("models", document.baseURI);
 
 /** Why there is no answer, in words for a person. */
 export class Problem extends Error {
-  constructor(title, { detail = "", retryAfter = "", requestId = "" } = {}) {
+  constructor(title, { status = 0, detail = "", retryAfter = "", requestId = "" } = {}) {
     super(title);
+    this.status = status; // of HTTP; 0 where there is no answer
     this.detail = detail;
     this.retryAfter = retryAfter; // the header as sent: seconds, or a date
     this.requestId = requestId;
   }
+}
+
+let key = ""; // the API key, where the service asks for one; kept nowhere else
+
+/** Bring `given` as the API key from now on. */
+export function useKey(given) {
+  key = given;
+}
+
+/** Return whether an API key is brought. */
+export function hasKey() {
+  return key !== "";
 }
 
 /** Return the models as the service lists them, each with its `address`, the default one first. */
@@ -55,7 +68,8 @@ async function ask(url, options) {
   let response;
   let body;
   try {
-    response = await fetch(url, options);
+    const headers = key ? { Authorization: `Bearer ${key}` } : {};
+    response = await fetch(url, { ...options, headers });
     body = await response.text();
   } catch {
     throw new Problem("No answer from the service", {
@@ -65,6 +79,7 @@ async function ask(url, options) {
   const read = parse(body);
   if (response.ok && read) return read;
   throw new Problem(read?.title ?? `The service answered ${response.status}`, {
+    status: response.status,
     detail: read?.detail ?? "It gave no reason that can be shown here.",
     retryAfter: response.headers.get("Retry-After") ?? "",
     requestId: read?.request_id ?? "",
