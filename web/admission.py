@@ -1,12 +1,20 @@
-"""Admission: a request that would wait past its deadline is refused before its photo is read."""
+"""Admission: a request that would wait past its deadline is refused before its photo is read.
+
+A refusal must cost next to nothing: it is given most when there is least to spare. So the server
+gives it before it parses HTTP where the request is a plain one (`web/connection.py`), and of the
+others this stands before Flask.
+"""
 
 from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from functools import cache
 from http import HTTPStatus
 from typing import Any
+
+from prometheus_client import Counter
 
 from shared.settings import Settings
 from web import metrics
@@ -14,19 +22,21 @@ from web.errors import problem
 from web.gate import Gate
 from web.tickets import OverloadedError
 
-_PATH = re.compile(r"/predict(?:/([^/]+))?/?")
+# One group for the model at most; none: the default one.
+_PATH = re.compile(
+    r"/predict(?:/([^/]+))?/?"
+    r"|/v1/models/([^/:]+)(?:/(?:versions|labels)/[^/:]+)?:(?:predict|classify)"
+    r"|/v2/models/([^/]+)(?:/versions/[^/]+)?/infer"
+)
 _MS = re.compile(r"([0-9]{1,6})", re.ASCII)
 _TIMEOUT = re.compile(r"(?:^|&)timeout_ms=([0-9]{1,6})(?:&|$)", re.ASCII)
 
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Refusal = tuple[str, dict[str, str], bytes]  # status line, headers, body
 
 
 class Admission:
-    """A WSGI application in front of another, which it spares what cannot be answered in time.
-
-    It stands before Flask because a refusal must cost next to nothing: it is given most when
-    there is least to spare.
-    """
+    """A WSGI application in front of another, which it spares what cannot be answered in time."""
 
     def __init__(self, app: WSGI, settings: Settings, gate: Callable[[str], Gate | None]) -> None:
         """`gate` finds a model's gate by its name; no name is the default model."""
@@ -38,26 +48,41 @@ class Admission:
         """Pass the request on, or refuse it."""
         waits = "respond-async" not in environ.get("HTTP_PREFER", "").lower()
         if environ["REQUEST_METHOD"] == "POST" and waits:
-            path = _PATH.fullmatch(environ["PATH_INFO"])
-            name = path[1] or self._settings.model if path else ""
-            gate = self._gate(name) if name else None
-            if gate is not None:
-                excess_s = gate.excess_s(self._deadline_s(environ))
-                if excess_s > 0:
-                    return _refuse(name, excess_s, start_response)
+            refusal = self.refusal(
+                environ["PATH_INFO"],
+                environ.get("QUERY_STRING", ""),
+                environ.get("HTTP_X_REQUEST_TIMEOUT_MS", ""),
+            )
+            if refusal:
+                status, headers, body = refusal
+                start_response(status, list(headers.items()))
+                return [body]
         return self._app(environ, start_response)
 
-    def _deadline_s(self, environ: Mapping[str, Any]) -> float:
-        """Return the deadline as far as the header tells it; one in the body is not read yet."""
-        found = _MS.fullmatch(environ.get("HTTP_X_REQUEST_TIMEOUT_MS", ""))
-        found = found or _TIMEOUT.search(environ.get("QUERY_STRING", ""))
-        return (int(found[1]) if found else self._settings.deadline_ms) / 1000
+    def refusal(self, path: str, query: str, timeout_ms: str) -> Refusal | None:
+        """Return the answer to a POST that cannot be answered in time; None: pass it on.
+
+        `timeout_ms` is the header's. A deadline in the body is not read yet, and the usual one
+        stands for it.
+        """
+        found = _PATH.fullmatch(path)
+        if found is None:
+            return None
+        name = found[found.lastindex] if found.lastindex else self._settings.model
+        gate = self._gate(name)
+        if gate is None:
+            return None
+        ms = _MS.fullmatch(timeout_ms) or _TIMEOUT.search(query)
+        excess_s = gate.excess_s((int(ms[1]) if ms else self._settings.deadline_ms) / 1000)
+        if excess_s <= 0:
+            return None
+        request_id = uuid.uuid4().hex
+        status, headers, body = problem(OverloadedError(excess_s * 1000), request_id, path)
+        _refused(name).inc()
+        headers |= {"X-Request-Id": request_id, "Content-Length": str(len(body))}
+        return f"{status} {HTTPStatus(status).phrase}", headers, body
 
 
-def _refuse(name: str, excess_s: float, start_response: Callable[..., Any]) -> list[bytes]:
-    request_id = uuid.uuid4().hex
-    status, headers, body = problem(OverloadedError(excess_s * 1000), request_id)
-    metrics.REQUESTS.labels(name, str(status)).inc()
-    headers |= {"X-Request-Id": request_id, "Content-Length": str(len(body))}
-    start_response(f"{status} {HTTPStatus(status).phrase}", list(headers.items()))
-    return [body]
+@cache
+def _refused(model: str) -> Counter:
+    return metrics.REQUESTS.labels(model, "503")

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import socket
+import signal
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import gevent
-import gevent.socket
 from gevent.server import StreamServer
 from gunicorn.http.errors import InvalidHeader
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
-_LINGER_S = 2.0
+from web.connection import LINGER_S, Connection
+
 _PIECE = 65536  # bytes
-
-
-class Connection(gevent.socket.socket):
-    """A client's socket that sends an answer in one packet, where gunicorn would send two."""
-
-    def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]
-        """Send; a response's header, which gunicorn sends apart, waits for what follows it."""
-        if data.startswith(b"HTTP/") and data.endswith(b"\r\n\r\n"):
-            flags |= socket.MSG_MORE
-        super().sendall(data, flags)
-
-    def flush(self) -> None:
-        """Send a header that nothing followed."""
-        with contextlib.suppress(OSError):  # closed by now
-            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 class DrainingServer(StreamServer):
@@ -40,11 +25,25 @@ class DrainingServer(StreamServer):
     They would be reset, unanswered, when the last process closes the listening socket.
     """
 
-    max_accept = 1  # one connection a turn, so that the processes share
+    # Connections in one turn of the loop. With one, as gunicorn has it, those who are served keep
+    # the others out: a turn is as long as they are many.
+    max_accept = 100
+
+    def do_read(self) -> Any:
+        """Accept a connection and return it with its address, or None where none waits."""
+        listener: Any = self.socket
+        try:
+            number, address = listener._accept()
+        except BlockingIOError:
+            return None
+        return Connection(listener.family, listener.type, listener.proto, number), address
 
     def close(self) -> None:
-        """Take who waits, then accept no more."""
-        while taken := self.do_read():
+        """Take who waits, as many as there is room for, then accept no more.
+
+        The parent calls it again where some are still served when their time is over.
+        """
+        while not self.closed and not self.full() and (taken := self.do_read()):
             self.do_handle(*taken)
         super().close()
 
@@ -56,18 +55,25 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
         super().__init__(*args, **kwargs)
         self.server_class = self.server  # where the parent lets a worker bring its own
 
+    def init_signals(self) -> None:
+        """As the parent, and then take a SIGTERM that came before; see `web.server.Parent`."""
+        super().init_signals()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
     def server(self, listener: Any, spawn: Any, **_: Any) -> DrainingServer:
         """Return what accepts connections from `listener`; called once, by the parent's `run`."""
         # A handler asks the listener for its name; those taken last start when it is closed.
         name = listener.getsockname()
         named = SimpleNamespace(getsockname=lambda: name)
-        return DrainingServer(listener, handle=partial(self.handle, named), spawn=spawn)
+        self._server = DrainingServer(listener, handle=partial(self.handle, named), spawn=spawn)
+        return self._server
 
-    def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        """As the parent, but with a time limit on each send; the parent's has none."""
-        connection = Connection(client.family, client.type, client.proto, fileno=client.detach())
-        connection.settimeout(self.app.settings.body_timeout_s)
-        AsyncWorker.handle(self, listener, connection, addr)
+    def handle(self, listener: Any, client: Connection, addr: Any) -> None:
+        """As the parent, but a connection may refuse by itself before HTTP is parsed."""
+        if self._refuse(client):
+            AsyncWorker.handle(self, listener, client, addr)
+        else:
+            client.close()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request that names its host, and leave no rest of its body unread.
@@ -82,18 +88,38 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no type hints
             raise InvalidHeader("HOST", req=req)
         if any(name == "CONTENT-LENGTH" and int(value) > limit for name, value in req.headers):
             req.force_close()
+        if not self._stays():
+            req.force_close()
+        sock.expect_body()
         try:
             super().handle_request(listener_name, req, sock, addr)
         finally:
             sock.flush()
-            if not _drain(req.body, limit):
+            sock.expect_head()  # the rest of the body has a time of its own
+            if req.body.failed or not _drain(req.body, limit):
                 req.force_close()
+            gevent.sleep(0)  # who sends the next request with this one would never let go
+        if not (req.must_close or req.unreader.buf.getvalue() or self._refuse(sock)):
+            raise StopIteration  # as the parent, to close the connection
+
+    def _refuse(self, client: Connection) -> bool:
+        """Let a connection refuse by itself until there is a request to serve; False: no more."""
+        admission = getattr(self.wsgi, "extensions", {}).get("admission")
+        if admission is None:
+            return True
+        settings = self.app.settings
+        idle_s, most_bytes = settings.header_timeout_s, settings.max_body_bytes
+        return client.refuse(admission.refusal, self._stays, idle_s, most_bytes)
+
+    def _stays(self) -> bool:
+        """Return whether a connection may wait for another request: not while others wait."""
+        return bool(self.alive and not self._server.full())
 
 
 def _drain(body: Any, limit: int) -> bool:
-    """Read at most `limit` bytes for at most `_LINGER_S`; return whether the end came."""
+    """Read at most `limit` bytes for at most `LINGER_S`; return whether the end came."""
     # A reset or a broken chunk: the end did not come either.
-    with contextlib.suppress(gevent.Timeout, Exception), gevent.Timeout(_LINGER_S):
+    with contextlib.suppress(gevent.Timeout, Exception), gevent.Timeout(LINGER_S):
         while limit > 0:
             piece = body.read(_PIECE)
             if not piece:

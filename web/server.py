@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
 
 from shared.settings import Settings
 
 WSGI = Callable[..., Iterable[bytes]]
+
+_CONNECTIONS = 4096  # of each web process; an idle one takes 11 KiB
+_OTHER_FILES = 128
+
+
+class Parent(Arbiter):  # type: ignore[misc]
+    """gunicorn's parent process, whose children miss no SIGTERM."""
+
+    def spawn_worker(self) -> int:
+        """Fork a web process; a SIGTERM to it waits until it has taken up its own handler.
+
+        The one that it inherits would swallow it: the child would go on, and be killed with what
+        it serves when its time is over. `web.gunicorn_worker.Worker.init_signals` ends the wait.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            return int(super().spawn_worker())
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -28,8 +50,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "bind": f"{self.settings.host}:{self.settings.port}",
             "workers": self._processes,
             "worker_class": "web.gunicorn_worker.Worker",
-            "worker_connections": 1000,
-            "backlog": 1024,
+            "worker_connections": _room_for_connections(),
+            "backlog": 2048,
             "keepalive": self.settings.header_timeout_s,  # idle, and then the whole next header
             "limit_request_fields": 64,
             "http_parser": "python",  # the C parser takes folded headers and bare line feeds
@@ -41,6 +63,24 @@ class Server(BaseApplication):  # type: ignore[misc]
         for name, value in values.items():
             self.cfg.set(name, value)
 
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        Parent(self).run()
+
     def load(self) -> WSGI:
         """Return the application of this web process."""
         return self._make_app()
+
+
+def _room_for_connections() -> int:
+    """Raise the limit of open files as far as needed and allowed; return how many may be clients.
+
+    Where a shell sets it, it is often 1,024.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _CONNECTIONS + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        return soft - _OTHER_FILES
+    return _CONNECTIONS

@@ -9,6 +9,7 @@ import gevent
 
 from bench.servers.app import BodyError, Environ, StartResponse, read_body, serve
 from shared.settings import Settings
+from web.bodies import SlowBodyError
 from web.server import Server
 
 BODY_S = Settings().body_timeout_s
@@ -24,8 +25,11 @@ def read_whole(environ: Environ) -> int:
 
     gunicorn hands a body that was cut off to the application as if it were whole.
     """
-    with gevent.Timeout(BODY_S, BodyError("408 Request Timeout")):
-        received = read_body(environ)
+    try:
+        with gevent.Timeout(BODY_S, BodyError("408 Request Timeout")):
+            received = read_body(environ)
+    except SlowBodyError as error:
+        raise BodyError("408 Request Timeout") from error
     if received < int(environ.get("CONTENT_LENGTH") or 0):
         raise BodyError("400 Bad Request")
     return received

@@ -1,0 +1,35 @@
+"""A web server that refuses every prediction, and has room for few connections.
+
+python -m tests.web.refusing PORT CONNECTIONS
+"""
+
+from __future__ import annotations
+
+import sys
+
+from flask import Flask
+
+from shared.settings import Settings
+from web.server import Server
+
+
+def make_app() -> Flask:
+    """Return an application whose one model has a minute of work ahead."""
+    # As in run_web.py: after gevent has patched the process.
+    from web.admission import Admission
+    from web.gate import Gate
+
+    class Full(Gate):
+        def excess_s(self, deadline_s: float) -> float:
+            return 60.0
+
+    app = Flask(__name__)
+    app.extensions["admission"] = Admission(app.wsgi_app, Settings(), {"tags": Full()}.get)
+    app.add_url_rule("/livez", view_func=lambda: "live")
+    return app
+
+
+if __name__ == "__main__":
+    server = Server(Settings(port=int(sys.argv[1])), 1, make_app)
+    server.cfg.set("worker_connections", int(sys.argv[2]))
+    server.run()
