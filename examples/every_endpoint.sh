@@ -136,6 +136,54 @@ call 'an image that is not base64' 400 malformed-body "${as_json[@]}" -d '{"imag
 call 'a path, where no media folder is' 404 no-such-image "${as_json[@]}" \
     -d '{"image_path":"cat.jpg"}' "$base/predict"
 
+echo '# TensorFlow Serving'
+v1=$base/v1/models/tags
+photo='{"b64":"'$base64'"}'
+call 'status' 200 '"AVAILABLE"' "$v1"
+call 'status of a version' 200 '"version":"1"' "$v1/versions/1"
+call 'metadata' 200 serving_default "$v1/metadata"
+call 'by row' 200 '"predictions":[{"themes":[' --data-binary \
+    "@$(json '{"instances":[' "$photo" ',' "$photo" ']}')" "$v1:predict"
+call 'by column' 200 '"outputs":{"themes":[[' --data-binary \
+    "@$(json '{"inputs":{"image":[' "$photo" ']}}')" "$v1/versions/1:predict"
+call 'classes' 200 '["Cats",' --data-binary \
+    "@$(json '{"examples":[{"image":' "$photo" '}]}')" "$v1:classify"
+call 'no instances' 400 '"error": ' -d '{"instances":[]}' "$v1:predict"
+call 'not base64' 400 '"error": ' -d '{"instances":[{"b64":"?"}]}' "$v1:predict"
+call 'no such version' 404 '"error": ' -d '{}' "$v1/versions/99:predict"
+call 'no such model' 404 '"error": ' "$base/v1/models/nothing"
+
+echo '# Open Inference Protocol'
+v2=$base/v2/models/tags
+image='{"name":"image","shape":[1],"datatype":"BYTES","data":["'$base64'"]}'
+call 'server' 200 binary_tensor_data "$base/v2"
+call 'live' 200 '"live":true' "$base/v2/health/live"
+call 'ready' 200 '"ready":true' "$base/v2/health/ready"
+call 'model' 200 '"platform":' "$v2"
+call 'model ready' 200 '"ready":true' "$v2/versions/1/ready"
+call 'infer' 200 '"shape":[1,42]' --data-binary "@$(json '{"inputs":[' "$image" ']}')" "$v2/infer"
+call 'infer classes' 200 ':Cats"' --data-binary \
+    "@$(json '{"parameters":{"classification":2},"inputs":[' "$image" ']}')" "$v2/infer"
+call 'no inputs' 400 '"error": ' -d '{"inputs":[]}' "$v2/infer"
+call 'no such output' 400 '"error": ' --data-binary \
+    "@$(json '{"inputs":[' "$image" '],"outputs":[{"name":"x"}]}')" "$v2/infer"
+call 'no such model' 404 '"error": ' "$base/v2/models/nothing"
+
+echo '# Digits, and what was chosen'
+if curl --silent --fail --output "$work/body" "$base/v2/models/digits/ready"; then
+    # The digit service's own example, a nine.
+    nine=iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA8klEQVR4nGNgGKZAxaLz5PF4VWxSujNe/QOBX5en
+    nine+=s6FJ6c388O/f42Wtv0/8e/owA1VuJlDX7j4OBob9Gse+3f8riiTFUff338sGbhDzkrYb0GhkSY/P/56YgRjMCiUP
+    nine+=P/37v4gVSdL7w7/7uV2bNq289Ps5UN8LNWQbOdd/+fv/37/fYNf+WS2J5liBjsMbJs08AZKcJoA9FBb9+/cxmRm7
+    nine+=XNmvf/+isEsxpHz69+8yO3Y5s4///n2yxqGx+d+/Lw445Hh//vs3A4ccz5N//y5w4JD0AwaCEw45hov//nXikmN4
+    nine+=/P8leqghQOH/HJxy2AAAN2h6d/tZuR8AAAAASUVORK5CYII=
+    call 'a digit' 200 '"label":"9"' "${as_json[@]}" -d '{"image":"'"$nine"'"}' "$base/recognize"
+    call 'not a digit' 400 undecodable-image "${as_json[@]}" -d '{"image":""}' "$base/recognize"
+    call 'no field' 400 malformed-body "${as_json[@]}" -d '{}' "$base/recognize"
+fi
+call 'feedback, where none is kept' 501 feedback-off \
+    -d '{"request_id":"x","chosen":{"themes":"Cats"}}' "$base/feedback"
+
 echo '# Wrong address, wrong method'
 call 'no such address' 404 not-found "$base/nothing"
 call 'no such model' 404 not-found -F image=@cat.jpg "$base/predict/nothing"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.service import ROOT, Service, free_port
+from tests.web.test_recognize import NINE
 
 
 @pytest.mark.service
@@ -75,3 +80,45 @@ def test_without_a_service_there_is_one_clear_line(command: list[str], status: i
     assert done.returncode == status
     assert done.stderr.count("\n") == 1
     assert f"no service at {url}" in done.stderr
+
+
+@pytest.mark.service
+def test_the_client_s_example_prints_what_it_was_told(service: Service) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "examples.with_client", "--url", service.url],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("themes: ") == 4
+    assert "a suggestion: Label(label='Cats'" in done.stdout
+
+
+@pytest.mark.service
+def test_the_evaluation_counts_what_is_right_and_compares_the_ways(
+    service: Service, tmp_path: Path
+) -> None:
+    service.wait_for_model("digits")
+    nine = Image.open(io.BytesIO(base64.b64decode(NINE)))
+    for label in ("9", "4"):
+        (tmp_path / label).mkdir()
+        nine.save(tmp_path / label / "picture.png")
+    done = subprocess.run(
+        [
+            *(sys.executable, "examples/evaluate.py", str(tmp_path), "--url", service.url),
+            *("--model", "digits", "--seconds", "0.3", "--out", str(tmp_path)),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "2 images: top-1 0.500" in done.stdout, "the same nine, once with a wrong label"
+    for way in ("encoded image", "128: JSON tensor", "128: binary tensor"):
+        assert way in done.stdout
+    for name in ("evaluation.png", "throughput.png"):
+        with Image.open(tmp_path / name) as picture:
+            assert picture.width > 500

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ _OPENAPI = Path(__file__).parent.parent / "openapi.json"
 def blueprint(catalog: Catalog) -> Blueprint:
     """Return the routes; readiness is about the default model."""
     routes = Blueprint("health", __name__)
-    openapi = json.loads(_OPENAPI.read_text(encoding="utf-8"))
+    openapi = _OPENAPI.read_bytes()
 
     @routes.get("/livez")
     def livez() -> Response:
@@ -49,7 +48,7 @@ def blueprint(catalog: Catalog) -> Blueprint:
 
     @routes.get("/openapi.json")
     def openapi_json() -> Response:
-        return jsonify(openapi)
+        return Response(openapi, content_type="application/json")
 
     return routes
 

@@ -7,8 +7,10 @@ from flask import Blueprint, Response, abort, g, jsonify, request
 from shared.settings import Settings
 from web.answers import to_answer, with_whole_timing
 from web.catalog import Catalog
-from web.dispatch import kept_result
+from web.clients import socket_of
+from web.idempotency import identify
 from web.prediction import Predictor
+from web.results import kept_result
 from web.uploads import read_query
 
 
@@ -22,23 +24,31 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
         served = catalog.find(name)
         g.model = served.model.name
         query = read_query(request, settings)
+        served = catalog.find(name)
+        client_fd = socket_of(request.environ)
+        claim = ""
+        if "Idempotency-Key" in request.headers:
+            sender = request.environ.get("batchpoint.client", "")
+            key = request.headers["Idempotency-Key"]
+            identity = identify(key, sender, served.model.queue, query)
+            g.request_id, claim, client_fd = identity.request_id, identity.claim, -1
         if "respond-async" in request.headers.get("Prefer", "").lower():
-            predictor.enqueue(served, query, g.request_id)
+            predictor.enqueue(served, query, g.request_id, claim)
             return _accepted(g.request_id)
-        client = request.environ.get("gunicorn.socket")
-        client_fd = client.fileno() if client else -1
-        result = predictor.predict(served, query, g.request_id, client_fd)
+        result = predictor.predict(served, query, g.request_id, client_fd, claim)
         return jsonify(to_answer(g.model, result))
 
     @routes.get("/results/<request_id>")
     def results(request_id: str) -> Response:
-        for served in catalog:
+        for served in catalog.everything():
             try:
                 result = kept_result(served.queue, request_id)
             except KeyError:
                 continue
             if result is None:
                 return _accepted(request_id)
+            if not result.items:  # it was asked at the door of another protocol
+                continue
             return jsonify(to_answer(served.model.name, with_whole_timing(result)))
         abort(404, "there is no such result, or it is no longer kept")
 

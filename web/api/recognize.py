@@ -1,0 +1,33 @@
+"""The digit service's protocol: `POST /recognize` with `{"image": "<base64>"}`, for model `digits`.
+
+What the document behind it asks for is kept: a broken image or a missing field is a 400.
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, jsonify, request
+
+from shared.settings import Settings
+from web.answers import to_answer
+from web.catalog import Catalog
+from web.clients import socket_of
+from web.prediction import Predictor
+from web.uploads import read_query
+
+_MODEL = "digits"
+
+
+def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blueprint:
+    """Return the route."""
+    routes = Blueprint("recognize", __name__)
+
+    @routes.post("/recognize")
+    def recognize() -> Response:
+        served = catalog.find(_MODEL)
+        g.model = served.model.name
+        query = read_query(request, settings)
+        served = catalog.find(_MODEL)
+        result = predictor.predict(served, query, g.request_id, socket_of(request.environ))
+        return jsonify(to_answer(g.model, result))
+
+    return routes

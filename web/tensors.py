@@ -1,0 +1,119 @@
+"""Numbers and encoded images that a client sends by name → what a model is asked, and back.
+
+A model's inputs are `image`, encoded images, of which the centre is classified, or else a tensor
+of raw pixels for each of its classifiers, by the classifier's name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared.images import Pixels
+from shared.manifest import Classifier, Model
+from shared.messages import Result
+from web.prediction import Query
+
+IMAGE = "image"  # the input that is no classifier's
+
+Softmax = npt.NDArray[np.float32]  # [items, labels]
+
+
+class TensorError(ValueError):
+    """An input is not what the model takes; the message names it."""
+
+
+def to_pixels(values: Any, classifier: Classifier) -> Pixels:
+    """Return the pixels of a batch: uint8 [items, height, width, channels].
+
+    `values` are numbers from 0 to 255, rounded here; of one channel, its axis may be left out.
+    Raises `TensorError`.
+    """
+    name, shape = classifier.name, classifier.shape
+    try:
+        array = np.asarray(values)
+    except (ValueError, OverflowError) as error:
+        raise TensorError(f"{name!r} is not a tensor: its rows differ in length") from error
+    if array.dtype.kind not in "iuf":
+        raise TensorError(f"{name!r} has what is not a number")
+    if shape[2] == 1 and array.shape[1:] == shape[:2]:
+        array = array[..., np.newaxis]
+    if array.shape[1:] != shape or not len(array):
+        raise TensorError(f"{name!r} is {list(array.shape)}, not {[-1, *shape]}")
+    if not ((array >= 0) & (array <= 255)).all():
+        raise TensorError(f"{name!r} has a number that is not a pixel's, from 0 to 255")
+    pixels: Pixels = np.rint(array).astype(np.uint8)
+    return pixels
+
+
+def to_image(text: Any) -> bytes:
+    """Return the encoded image that base64 text stands for. Raises `TensorError`."""
+    try:
+        if isinstance(text, str):
+            return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        pass
+    raise TensorError("an image is not base64")
+
+
+def ask_images(
+    images: Sequence[bytes], timeout_ms: int, most: int, classifiers: Sequence[str] | None = None
+) -> Query:
+    """Return the query for the whole softmax of the centres of images.
+
+    Of those `classifiers` alone, where they are named. Raises `TensorError`.
+    """
+    _check_count(len(images), most)
+    points = [()] * len(images)
+    return Query(images, points, timeout_ms, top_k=0, many=True, classifiers=classifiers)
+
+
+def ask_tensors(model: Model, inputs: Mapping[str, Any], timeout_ms: int, most: int) -> Query:
+    """Return the query for the whole softmax of tensors, named as the model's classifiers.
+
+    Raises `TensorError`.
+    """
+    names = [classifier.name for classifier in model.classifiers]
+    if set(inputs) != set(names):
+        raise TensorError(
+            f"the inputs are {', '.join(map(repr, inputs))}; "
+            f"they must be {IMAGE!r}, or {', '.join(map(repr, names))}"
+        )
+    tensors = [to_pixels(inputs[item.name], item) for item in model.classifiers]
+    counts = {len(tensor) for tensor in tensors}
+    if len(counts) > 1:
+        raise TensorError("the inputs differ in how many items they have")
+    _check_count(counts.pop(), most)
+    return Query([], [], timeout_ms, top_k=0, many=True, tensors=tensors)
+
+
+def _check_count(items: int, most: int) -> None:
+    if not 1 <= items <= most:
+        raise TensorError(f"there are {items} items, 1 to {most} are allowed")
+
+
+def read_softmax(model: Model, result: Result) -> dict[str, Softmax]:
+    """Return the whole softmax of each classifier that ran, float32 [items, labels]."""
+    return {
+        classifier.name: np.frombuffer(
+            base64.b64decode(result.softmax[classifier.name]), "<f4"
+        ).reshape(-1, len(classifier.labels))
+        for classifier in model.classifiers
+        if classifier.name in result.softmax
+    }
+
+
+def to_numbers(softmax: Softmax) -> list[Any]:
+    """Return a softmax as lists of numbers, as short as what they mean allows: nine decimals."""
+    numbers: list[Any] = np.round(softmax.astype(np.float64), 9).tolist()
+    return numbers
+
+
+def likeliest(softmax: Softmax, count: int) -> npt.NDArray[np.intp]:
+    """Return the positions of the `count` likeliest labels of each item, likeliest first."""
+    return (-softmax).argsort(axis=1, kind="stable")[:, :count]
