@@ -20,12 +20,12 @@ from redis.exceptions import RedisError
 
 from shared.logs import Seldom, fields
 from shared.messages import MessageError, Request, Result, decode_results
-from shared.queue import Queue
+from shared.queue import Enqueued, Queue
 from web.clients import left
+from web.results import checked
 from web.tickets import (
     ClientLeftError,
     DeadlineError,
-    InferenceError,
     StoreAwayError,
     Ticket,
 )
@@ -36,10 +36,8 @@ _seldom = Seldom(_log)
 _SEND_BYTES = 4 * 1024 * 1024  # in one round trip, so that it ends within a socket's timeout
 _SWEEP_S = 0.5
 _WATCH_S = 0.1
-_ENDINGS = {
-    "failed": "the engine could not run this image",
-    "lost": "the workers that ran this request ended before they could answer",
-}
+_JOIN_S = 0.01
+_TRACE_S = 50.0  # a little less than Redis keeps a trace of the last answer: `drained` in keys.py
 
 
 class Dispatcher:
@@ -59,53 +57,81 @@ class Dispatcher:
         self._mailbox = secrets.token_hex(16)
         self._outbox: Outbox[Ticket] = Outbox()
         self._waiting: dict[str, Ticket] = {}
+        self._joined: Outbox[Ticket] = Outbox()
         self._away = False  # Redis did not answer the last enqueue
         self._started = False
+        self._stopping = False
         self._settled_at = 0.0  # from then on, a Redis that was away knows its workers again
+        self._answered_at = float("-inf")  # when a worker's answer came last
+        self._unwanted: list[str] = []  # ids to cancel
 
     def _start(self) -> None:
         """Start the greenlets, once there is something to do."""
         self._started = True
-        for loop in (self._send_loop, self._receive_loop, self._watch_loop, self._sweep_loop):
+        for loop in (
+            self._send_loop,
+            self._receive_loop,
+            self._watch_loop,
+            self._sweep_loop,
+            self._join_loop,
+        ):
             gevent.spawn(self._forever, loop)
 
-    def predict(self, request: Request, client_fd: int = -1) -> Result:
+    def predict(self, request: Request, client_fd: int = -1, claim: str = "") -> Result:
         """Enqueue and wait for the result, for the request's `timeout_ms` at most.
 
         When the client closes the socket `client_fd` meanwhile, the request is cancelled. Raises
-        `ClientLeftError` then, and `QueueFullError`, `NoWorkerError`, `StoreAwayError`,
-        `DeadlineError` or `InferenceError`.
+        `ClientLeftError` then, and `IdempotencyConflictError` where another request has the
+        `claim`, `QueueFullError`, `StoreFullError`, `NoWorkerError`, `StoreAwayError`,
+        `DeadlineError` or `InferenceError`. Of requests with one id, one at a time may be here.
         """
-        ticket = self._submit(replace(request, mailbox=self._mailbox), client_fd)
+        ticket = self._submit(request, client_fd, claim)
         try:
             result = ticket.result.get(timeout=max(0.0, ticket.left_s()))
         except gevent.Timeout:
             raise self._too_late(ticket) from None
+        except gevent.GreenletExit:  # killed: nobody waits any more
+            self._abandon(ticket)
+            raise
         finally:
-            self._waiting.pop(ticket.id, None)
+            self._forget(ticket)
         assert result is not None  # an AsyncResult without a value raises
-        return _checked(result)
+        return checked(result)
 
-    def enqueue(self, request: Request) -> None:
-        """Enqueue without waiting for the result; it is fetched by `result`.
+    def enqueue(self, request: Request, claim: str = "") -> None:
+        """Enqueue without waiting for the result; it is fetched by `kept_result`.
 
-        Raises `QueueFullError`, `NoWorkerError`, `StoreAwayError` or `DeadlineError`.
+        Until its deadline it stays in memory, to be sent again should Redis lose it. Raises
+        `IdempotencyConflictError`, `QueueFullError`, `StoreFullError`, `NoWorkerError`,
+        `StoreAwayError` or `DeadlineError`.
         """
-        ticket = self._submit(request)
+        ticket = self._waiting.get(request.id) or self._submit(request, claim=claim)
         try:
             ticket.accepted.get(timeout=max(0.0, ticket.left_s()))
         except gevent.Timeout:
             raise self._too_late(ticket) from None
         finally:
-            self._waiting.pop(ticket.id, None)
+            kept_s = max(0.0, ticket.left_s()) if ticket.accepted.successful() else 0.0
+            gevent.spawn_later(kept_s, self._forget, ticket)
 
-    def _submit(self, request: Request, client_fd: int = -1) -> Ticket:
+    def stop(self) -> None:
+        """Let what it does on Redis end once nobody waits: no more requests will come."""
+        self._stopping = True
+
+    def _goes_on(self) -> bool:
+        return bool(self._waiting) or not self._stopping
+
+    def _submit(self, request: Request, client_fd: int = -1, claim: str = "") -> Ticket:
         if not self._started:
             self._start()
-        ticket = Ticket(request, client_fd)
+        ticket = Ticket(replace(request, mailbox=self._mailbox), client_fd, claim)
         self._waiting[ticket.id] = ticket
         self._outbox.put(ticket)
         return ticket
+
+    def _forget(self, ticket: Ticket) -> None:
+        if self._waiting.get(ticket.id) is ticket:  # and not one that came after it
+            del self._waiting[ticket.id]
 
     def _too_late(self, ticket: Ticket) -> Exception:
         if ticket.accepted.ready():
@@ -115,7 +141,7 @@ class Dispatcher:
     # --- the greenlets
 
     def _forever(self, loop: Callable[[], None]) -> None:
-        while True:
+        while self._goes_on():
             try:
                 loop()
             except RedisError as error:
@@ -130,11 +156,15 @@ class Dispatcher:
             tickets = [self._outbox.get()]
             while sum(ticket.size for ticket in tickets) < _SEND_BYTES and self._outbox.qsize():
                 tickets.append(self._outbox.get())
+            # One that was sent before may have come through, though the reply did not.
+            self._unwanted += [ticket.id for ticket in tickets if not self._is_wanted(ticket)]
             tickets = [ticket for ticket in tickets if self._is_wanted(ticket)]
             if not tickets:
                 continue
             try:
-                replies = self._sending.enqueue([ticket.encode() for ticket in tickets])
+                replies = self._sending.enqueue(
+                    [ticket.encode() for ticket in tickets], [ticket.claim for ticket in tickets]
+                )
             except RedisError:
                 self._away = True
                 for ticket in tickets:  # sent or not: an id is enqueued once
@@ -142,52 +172,93 @@ class Dispatcher:
                 raise
             self._away = False
             for ticket, reply in zip(tickets, replies, strict=True):
-                if reply.status == "no_worker" and time.monotonic() < self._settled_at:
+                if self._has_forgotten(reply):
                     gevent.spawn_later(0.1, self._outbox.put, ticket)
                 else:
                     ticket.settle(reply)
-            self._cancel([ticket for ticket in tickets if ticket.abandoned])
+                    if ticket.joined:
+                        self._joined.put(ticket)
+            self._unwanted += [ticket.id for ticket in tickets if ticket.abandoned]
+
+    def _has_forgotten(self, reply: Enqueued) -> bool:
+        """Return whether Redis knows of no worker only because it has lost everything.
+
+        Its workers tell it again of themselves within a heartbeat.
+        """
+        now = time.monotonic()
+        if reply.status == "forgotten" and self._answered_at > now - _TRACE_S:
+            self._settled_at = now + self._heartbeat_s
+            self._answered_at = float("-inf")
+        return reply.status in ("forgotten", "no_worker") and now < self._settled_at
 
     def _is_wanted(self, ticket: Ticket) -> bool:
         return ticket.id in self._waiting and ticket.left_s() > 0
 
     def _receive_loop(self) -> None:
-        while True:
+        while self._goes_on():
             payload = self._receiving.receive(self._mailbox, self._receive_s)
             if payload:
                 self._deliver(payload)
 
     def _watch_loop(self) -> None:
         """Cancel the requests of clients that left: their work would be for nobody."""
-        while True:
+        while self._goes_on():
             gevent.sleep(_WATCH_S)
             watched = {ticket.client_fd: ticket for ticket in self._waiting.values()}
-            gone = [watched[client_fd] for client_fd in left(watched)]
-            for ticket in gone:
-                ticket.abandoned = True
+            for client_fd in left(watched):
+                ticket = watched[client_fd]
+                self._abandon(ticket)
                 ticket.refuse(ClientLeftError())
-            self._cancel([ticket for ticket in gone if ticket.accepted_at < float("inf")])
+            if self._unwanted:
+                unwanted, self._unwanted = self._unwanted, []
+                try:
+                    self._sending.cancel(unwanted)
+                except RedisError:
+                    self._unwanted += unwanted
+                    raise
 
-    def _cancel(self, tickets: list[Ticket]) -> None:
-        if tickets:
-            self._sending.cancel([ticket.id for ticket in tickets])
+    def _abandon(self, ticket: Ticket) -> None:
+        """Have a request cancelled, now or as soon as it is known to be accepted."""
+        ticket.abandoned = True
+        if ticket.accepted_at < float("inf"):
+            self._unwanted.append(ticket.id)
 
     def _sweep_loop(self) -> None:
         """Find results whose message was lost, and send again what Redis has lost."""
-        while True:
+        while self._goes_on():
             gevent.sleep(_SWEEP_S)
             since = time.monotonic() - _SWEEP_S
-            old = [ticket for ticket in self._waiting.values() if ticket.accepted_at < since]
-            if not old:
-                continue
-            fates = self._sending.fates([ticket.id for ticket in old])
-            for ticket, fate in zip(old, fates, strict=True):
-                if fate.result is not None:
-                    self._deliver(b"[" + fate.result + b"]")
-                elif not fate.pending:
-                    _log.warning("request sent again", extra=fields(request_id=ticket.id))
-                    ticket.accepted_at = float("inf")
-                    self._outbox.put(ticket)
+            self._look_after(
+                [ticket for ticket in self._waiting.values() if ticket.accepted_at < since]
+            )
+
+    def _join_loop(self) -> None:
+        """Find the results of retries: they are sent to the process that had the request first."""
+        while True:
+            joined = [self._joined.get()]
+            while self._joined.qsize():
+                joined.append(self._joined.get())
+            joined = [ticket for ticket in joined if self._waiting.get(ticket.id) is ticket]
+            for ticket in joined:
+                self._joined.put(ticket)  # for the next look; one that is answered is left out then
+            self._look_after([ticket for ticket in joined if ticket.accepted_at < float("inf")])
+            gevent.sleep(_JOIN_S)
+
+    def _look_after(self, tickets: list[Ticket]) -> None:
+        if not tickets:
+            return
+        fates = self._sending.fates([ticket.id for ticket in tickets])
+        for ticket, fate in zip(tickets, fates, strict=True):
+            if fate.result is not None:
+                self._deliver(b"[" + fate.result + b"]")
+            elif not fate.pending:
+                self._send_again(ticket)
+
+    def _send_again(self, ticket: Ticket) -> None:
+        if ticket.accepted_at < float("inf"):  # else it is on its way
+            _log.warning("request sent again", extra=fields(request_id=ticket.id))
+            ticket.accepted_at = float("inf")
+            self._outbox.put(ticket)
 
     def _deliver(self, payload: bytes) -> None:
         try:
@@ -196,31 +267,13 @@ class Dispatcher:
             _log.error("results cannot be read", extra=fields(error=str(error)))
             return
         for result in results:
-            ticket = self._waiting.pop(result.id, None)
-            if ticket is not None:
+            if not result.error:
+                self._answered_at = time.monotonic()
+            ticket = self._waiting.get(result.id)
+            if ticket is None:
+                continue
+            if result.error == "expired" and ticket.joined and ticket.left_s() > 0:
+                self._send_again(ticket)  # the deadline was that of the one before it
+            else:
+                self._forget(ticket)
                 ticket.result.set(result)
-
-
-def _checked(result: Result) -> Result:
-    if result.error == "expired":
-        raise DeadlineError(result.id)
-    if result.error:
-        raise InferenceError(_ENDINGS[result.error])
-    return result
-
-
-def kept_result(queue: Queue, request_id: str) -> Result | None:
-    """Return a result that is kept, or None while the request is pending.
-
-    Raises `KeyError` where neither is known, `StoreAwayError`, `DeadlineError` where it
-    expired before it ran, or `InferenceError`.
-    """
-    try:
-        (fate,) = queue.fates([request_id])
-    except RedisError as error:
-        raise StoreAwayError from error
-    if fate.result is not None:
-        return _checked(Result.decode(fate.result))
-    if not fate.pending:
-        raise KeyError(request_id)
-    return None

@@ -27,6 +27,20 @@ class OverloadedError(BusyError):
     """So much is ahead that the answer would come after the deadline."""
 
 
+class StoreFullError(Exception):
+    """Redis is at its memory limit and takes no more."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
+class IdempotencyConflictError(Exception):
+    """The Idempotency-Key was used for another request."""
+
+    def __init__(self) -> None:
+        super().__init__(self.__doc__)
+
+
 class NoWorkerError(Exception):
     """No live worker serves the model."""
 
@@ -57,9 +71,11 @@ class InferenceError(Exception):
 class Ticket:
     """One request in this process's memory until its result is here or its deadline passed."""
 
-    def __init__(self, request: Request, client_fd: int = -1) -> None:
+    def __init__(self, request: Request, client_fd: int = -1, claim: str = "") -> None:
         self.id = request.id
         self.client_fd = client_fd
+        self.claim = claim
+        self.joined = bool(claim)  # an earlier one with this id runs for it, or may still do so
         self.size = sum(tensor.nbytes for tensor in request.tensors)  # bytes, nearly
         self.abandoned = False
         self.deadline = time.monotonic() + request.timeout_ms / 1000
@@ -86,8 +102,13 @@ class Ticket:
         """Take note of what became of the enqueue."""
         if reply.status == "full":
             self.refuse(QueueFullError(reply.retry_after_ms))
-        elif reply.status == "no_worker":
+        elif reply.status == "conflict":
+            self.refuse(IdempotencyConflictError())
+        elif reply.status == "no_memory":
+            self.refuse(StoreFullError())
+        elif reply.status in ("no_worker", "forgotten"):
             self.refuse(NoWorkerError())
         else:
+            self.joined = bool(self.claim) and reply.status == "known"
             self.accepted_at = time.monotonic()
             self.accepted.set(True)

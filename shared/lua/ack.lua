@@ -21,6 +21,7 @@ for i = 4, #ARGV, 4 do
   end
 end
 
+if written == 0 then return 0 end
 for mailbox, bodies in pairs(boxes) do send(prefix, mailbox, bodies, ttl_ms) end
 
 -- The drain rate, in items per second, over windows of at least a second.

@@ -1,16 +1,30 @@
--- Accepts a request, or says why not. A repeated id is the same request.
+-- Accepts a request, or says why not. A repeated id is the same request. One that comes with a claim
+-- is the only one under that name while its result may be kept; it runs anew where it expired
+-- before it ran.
 -- KEYS: queue load pending workers bell drained
--- ARGV: prefix, the request, max items, max bytes, TTL of the keys (ms)
--- Reply: 'accepted', 'known' or 'no_worker'; or 'full' and after how many ms to try again
+-- ARGV: prefix, the request, max items, max bytes, TTL of the keys (ms); the name of a claim, or none
+-- Reply: 'accepted', 'known', 'no_worker' or 'forgotten': no worker is known, and none has answered
+--        in the last minute; or 'full' and after how many ms to try again; 'conflict' where another
+--        request has the claim
 local queue, load, pending, workers, bell, drained = unpack(KEYS)
 local prefix, payload = ARGV[1], ARGV[2]
 local max_items, max_bytes, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now, id, items = now_ms(), id_of(payload), items_of(payload)
+local claim = ARGV[6] and prefix .. 'claim:' .. ARGV[6]
 
+if claim then
+  local holder = redis.call('GET', claim)
+  if holder and holder ~= id then return {'conflict'} end
+  local result = prefix .. 'result:' .. id
+  if redis.call('GET', result) == without_items(id, 'expired') then redis.call('DEL', result) end
+end
 if redis.call('ZSCORE', pending, id) or redis.call('EXISTS', prefix .. 'result:' .. id) == 1 then
+  if claim then redis.call('SET', claim, id, 'PX', ttl_ms) end
   return {'known'}
 end
-if redis.call('ZCOUNT', workers, now, '+inf') == 0 then return {'no_worker'} end
+if redis.call('ZCOUNT', workers, now, '+inf') == 0 then
+  return {redis.call('EXISTS', drained) == 1 and 'no_worker' or 'forgotten'}
+end
 
 local waiting = redis.call('HMGET', load, 'items', 'bytes')
 local waiting_items, waiting_bytes = tonumber(waiting[1] or 0), tonumber(waiting[2] or 0)
@@ -20,6 +34,7 @@ if waiting_items + items > max_items or waiting_bytes + #payload > max_bytes the
 end
 
 redis.call('RPUSH', queue, payload)
+if claim then redis.call('SET', claim, id, 'PX', ttl_ms) end
 redis.call('ZADD', pending, now + timeout_of(payload), id)
 count(load, items, #payload)
 ring(bell, ttl_ms)

@@ -1,4 +1,4 @@
--- Put before every script of this folder.
+-- Put before every script of a queue, which is all of this folder but rate.lua.
 -- The offsets are those of a request's header in shared/messages.py, counted from 1.
 
 local function now_ms()
@@ -24,9 +24,11 @@ local function send(prefix, mailbox, bodies, ttl_ms)
 end
 
 -- The result of a request that never ran: `error` is one of those in shared/messages.py.
+local function without_items(id, error) return '{"id":"' .. id .. '","error":"' .. error .. '"}' end
+
 local function unanswered(prefix, payload, error, ttl_ms)
   local id = id_of(payload)
-  local body = '{"id":"' .. id .. '","error":"' .. error .. '"}'
+  local body = without_items(id, error)
   redis.call('SET', prefix .. 'result:' .. id, body, 'PX', ttl_ms)
   send(prefix, mailbox_of(payload), {body}, ttl_ms)
 end
