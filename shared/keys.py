@@ -15,10 +15,14 @@ the prefix.
     batchpoint:{tags:1}:drained           hash    since, items, rate: the measured drain rate
     batchpoint:{tags:1}:workers           zset    worker token -> until when it counts as alive
     batchpoint:{tags:1}:worker:<token>    string  JSON: what that worker says of itself
+    batchpoint:{tags:1}:since             string  since when one or more of them are alive
     batchpoint:{tags:1}:result:<id>       string  JSON: a result (messages.py), with a TTL
+    batchpoint:{tags:1}:claim:<name>      string  id of the only request under an Idempotency-Key
     batchpoint:{tags:1}:mailbox:<token>   list    JSON lists of results for a web process, a TTL
 
-Times are milliseconds of Redis's own clock.
+Times are milliseconds of Redis's own clock. Beside the queues there is
+
+    batchpoint:rate:<client>              string  until when it pays off what it sent, microseconds
 """
 
 from __future__ import annotations
@@ -42,3 +46,8 @@ def mailbox(queue: str, token: str) -> str:
 def worker(queue: str, token: str) -> str:
     """Return the key of what a worker says of itself."""
     return f"{prefix(queue)}worker:{token}"
+
+
+def rate(client: str) -> str:
+    """Return the key of what a client has sent."""
+    return f"batchpoint:rate:{client}"

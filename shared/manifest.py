@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from shared.images import Crop
+from shared.steps import check
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+class NoSuchClassifierError(LookupError):
+    """A model has no classifier of that name."""
 
 
 class ManifestError(ValueError):
@@ -21,8 +27,9 @@ class ManifestError(ValueError):
 class Classifier:
     """One network inside a model.
 
-    Its graph takes float32 [n, height, width, channels] with pixel values 0-255 mapped linearly
-    onto `low`-`high`, and puts out the softmax, float32 [n, len(labels)].
+    Its graph is a frozen `.pb`, a SavedModel folder, a `.keras` or a `.tflite` file. It takes
+    float32 [n, height, width, channels] with pixel values 0-255 mapped linearly onto `low`-`high`,
+    or uint8 as they are, and puts out the softmax, float32 [n, len(labels)].
     """
 
     name: str  # also the JSON key of its answer
@@ -56,33 +63,83 @@ class Model:
     litert: Path | None = None
     golden: Path | None = None  # examples that every engine must agree on
 
+    def only(self, names: Sequence[str]) -> Model:
+        """Return the model with none but the classifiers `names`, in its own order.
+
+        It has no files that are made for all classifiers together. Raises `NoSuchClassifierError`.
+        """
+        own = [item.name for item in self.classifiers]
+        if unknown := [name for name in names if name not in own]:
+            raise NoSuchClassifierError(
+                f"model {self.name!r} has no classifier {unknown[0]!r}, but {', '.join(own)}"
+            )
+        chosen = tuple(item for item in self.classifiers if item.name in names)
+        return replace(self, classifiers=chosen, litert=None, golden=None)
+
     @property
     def queue(self) -> str:
         """Return the name of the queue: every version has its own."""
-        return f"{self.name}:{self.version}"
+        return queue_name(self.name, self.version)
 
 
-def read_models(folder: Path) -> dict[str, Model]:
-    """Return every model below `folder` by its name. Raises `ManifestError`."""
-    models = [read_model(path.parent) for path in sorted(folder.glob("*/model.toml"))]
-    if not models:
+def queue_name(model: str, version: str) -> str:
+    """Return the name of the queue of a version of a model."""
+    return f"{model}:{version}"
+
+
+@dataclass(frozen=True)
+class Versions:
+    """Which versions a model's folder holds."""
+
+    names: tuple[str, ...]  # the one that is wanted first: the pinned one, then the highest
+    pinned: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)  # names that stand for a version
+
+
+def model_folders(folder: Path) -> list[Path]:
+    """Return the folder of every model below `folder`. Raises `ManifestError` where none is."""
+    found = {path.parent for path in folder.glob("*/model.toml")}
+    found |= {path.parent.parent for path in folder.glob("*/*/model.toml") if _is_version(path)}
+    if not found:
         raise ManifestError(f"{folder}: no model, that is no <name>/model.toml")
-    return {model.name: model for model in models}
+    return sorted(path for path in found if not path.name.startswith("."))
 
 
-def read_model(folder: Path) -> Model:
-    """Read one model folder; its highest numbered version is served. Raises `ManifestError`."""
-    path = folder / "model.toml"
+def _is_version(path: Path) -> bool:
+    return path.parent.name.isdecimal()
+
+
+def read_versions(folder: Path) -> Versions:
+    """Return which versions a model's folder holds. Raises `ManifestError`."""
     if not _NAME.fullmatch(folder.name):
         raise ManifestError(f"{folder}: a model's name is made of a-z, 0-9, - and _")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as error:
-        raise ManifestError(f"{path}: {error}") from error
-    versions = [child.name for child in folder.iterdir() if child.is_dir() and child.name.isdigit()]
-    if not versions:
+    names = [child.name for child in folder.iterdir() if child.is_dir() and child.name.isdecimal()]
+    if not names:
         raise ManifestError(f"{folder}: no version, that is no folder named by a number")
-    version = max(versions, key=int)
+    path = folder / "model.toml"
+    table = _read(path) if path.exists() else {}
+    pinned = str(table.get("pinned", ""))
+    if pinned and pinned not in names:
+        raise ManifestError(f"{path}: pinned = {pinned}, and there is no such version")
+    labels = table.get("labels", {})
+    if not isinstance(labels, dict) or any(label.isdecimal() for label in labels):
+        raise ManifestError(f"{path}: labels are {{ stable = 1 }}")
+    names.sort(key=lambda name: (name == pinned, int(name)), reverse=True)
+    labels = {label: str(number) for label, number in labels.items()}
+    return Versions(tuple(names), pinned, labels)
+
+
+def read_model(folder: Path, version: str = "") -> Model:
+    """Read one version of a model; the one that is wanted, unless it is named.
+
+    The version's own `model.toml` describes it; where it has none, the model's does. Raises
+    `ManifestError`.
+    """
+    version = version or read_versions(folder).names[0]
+    path = folder / version / "model.toml"
+    if not path.exists():
+        path = folder / "model.toml"
+    table = _read(path)
     try:
         classifiers = tuple(
             _classifier(name, entry, folder / version)
@@ -98,9 +155,16 @@ def read_model(folder: Path) -> Model:
             _named(folder / version, table, "litert"),
             _named(folder / version, table, "golden"),
         )
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ManifestError(f"{path}: {reason}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ManifestError(f"{path}: {error}") from error
 
 
 def _named(folder: Path, table: dict[str, Any], key: str) -> Path | None:
@@ -126,7 +190,11 @@ def _classifier(name: str, entry: dict[str, Any], folder: Path) -> Classifier:
     if len(set(labels)) != len(labels) or not all(labels):
         raise ValueError(f"{name}: {entry['labels']} has an empty or a repeated label")
     graph = folder / entry["graph"]
-    if not graph.is_file():
+    if not graph.exists():
         raise ValueError(f"{name}: {graph} does not exist")
     steps = tuple(str(step) for step in entry.get("steps", ()))
-    return Classifier(name, crop, low, high, graph, entry["input"], entry["output"], labels, steps)
+    check(steps)
+    # What a frozen graph calls them; the other formats say themselves what they have.
+    ends = {"input": "", "output": "", **entry} if graph.suffix != ".pb" else entry
+    inner, outer = str(ends["input"]), str(ends["output"])
+    return Classifier(name, crop, low, high, graph, inner, outer, labels, steps)

@@ -5,15 +5,16 @@ A request is a fixed header, descriptors of its tensors, a context, and the raw 
 
     offset  size  what
     0       4     magic, b"BPRQ"
-    4       1     version, 1
-    5       1     number of tensors, one per classifier of the model, in its order
+    4       1     version, 2
+    5       1     number of tensors, one per classifier that is asked
     6       2     items: the length of each tensor's first axis
     8       4     timeout_ms: what was left of the request's budget when it was enqueued
-    12      2     top_k: how many labels to answer with
+    12      2     top_k: how many labels to answer with; 0: the whole softmax
     14      2     length of the context
     16      32    id, hexadecimal text
     48      32    mailbox token of the web process that waits, or 32 NULs when none does
-    80            per tensor: dtype code (1), axes (1), then each axis's length (4 each)
+    80            per tensor: place of its classifier in the model (1), dtype code (1), axes (1),
+                  then each axis's length (4 each)
                   the context: bytes that come back in the result untouched
                   the tensors
 
@@ -33,7 +34,7 @@ import numpy as np
 import numpy.typing as npt
 
 _MAGIC = b"BPRQ"
-_VERSION = 1
+_VERSION = 2
 _HEADER = struct.Struct("<4sBBHIHH32s32s")
 _NOBODY = bytes(32)
 _DTYPES: dict[int, np.dtype[Any]] = {1: np.dtype("u1"), 2: np.dtype("<f4")}
@@ -50,7 +51,7 @@ class MessageError(ValueError):
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it travels: `items` things to classify, a tensor per classifier."""
+    """One request as it travels: `items` things to classify, a tensor per classifier asked."""
 
     id: str  # 32 hexadecimal digits
     tensors: Sequence[Tensor]  # each [items, ...], uint8 or float32
@@ -58,6 +59,13 @@ class Request:
     top_k: int = 5
     mailbox: str = ""  # token of the web process that waits; empty when none does
     context: bytes = b""
+    # Per tensor the place of its classifier in the model; empty: it is the tensors' own.
+    classifiers: tuple[int, ...] = ()
+
+    @property
+    def asked(self) -> tuple[int, ...]:
+        """The places, in the model, of the classifiers that are asked."""
+        return self.classifiers or tuple(range(len(self.tensors)))
 
     @property
     def items(self) -> int:
@@ -79,9 +87,9 @@ class Request:
                 self.mailbox.encode("ascii") or _NOBODY,
             )
         ]
-        for tensor in self.tensors:
-            code = _CODES[tensor.dtype]
-            parts.append(struct.pack(f"<BB{tensor.ndim}I", code, tensor.ndim, *tensor.shape))
+        for place, tensor in zip(self.asked, self.tensors, strict=True):
+            code, axes = _CODES[tensor.dtype], tensor.ndim
+            parts.append(struct.pack(f"<BBB{axes}I", place, code, axes, *tensor.shape))
         parts.append(self.context)
         parts += [np.ascontiguousarray(tensor).data for tensor in self.tensors]  # type: ignore[misc]
         return b"".join(parts)
@@ -102,14 +110,16 @@ class Request:
         if (magic, version) != (_MAGIC, _VERSION):
             raise MessageError(f"magic {magic!r}, version {version}")
         offset = _HEADER.size
+        places: list[int] = []
         shapes: list[tuple[np.dtype[Any], tuple[int, ...]]] = []
         for _ in range(count):
-            code, axes = struct.unpack_from("<BB", payload, offset)
-            shape = struct.unpack_from(f"<{axes}I", payload, offset + 2)
+            place, code, axes = struct.unpack_from("<BBB", payload, offset)
+            shape = struct.unpack_from(f"<{axes}I", payload, offset + 3)
             if shape[:1] != (items,):
                 raise MessageError(f"a tensor of shape {shape} among {items} items")
+            places.append(place)
             shapes.append((_DTYPES[code], shape))
-            offset += 2 + 4 * axes
+            offset += 3 + 4 * axes
         context = payload[offset : offset + context_length]
         offset += context_length
         tensors = []
@@ -126,6 +136,7 @@ class Request:
             top_k=top_k,
             mailbox=mailbox.strip(b"\0").decode("ascii"),
             context=context,
+            classifiers=tuple(places),
         )
 
 
@@ -141,6 +152,8 @@ class Result:
     error: str = ""
     # Per item: {JSON key of a classifier: [{"label": ..., "probability": ...}, ...]}
     items: list[dict[str, list[dict[str, Any]]]] = field(default_factory=list)
+    # In place of the items where top_k was 0: per classifier, base64 of float32 [items, labels]
+    softmax: dict[str, str] = field(default_factory=dict)
     version: str = ""  # of the model
     batch_size: int = 0  # items in the batch that it ran in
     timing_ms: dict[str, float] = field(default_factory=dict)  # queue, batch_wait, inference

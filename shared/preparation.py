@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL.Image import Image
 
-from shared import images
-from shared.images import Pixels, Point
-from shared.manifest import Model
+from shared import images, steps
+from shared.images import Crop, Photo, Pixels, Point
+from shared.manifest import Classifier, Model
 
 
 def prepare(
@@ -18,7 +18,7 @@ def prepare(
     """Decode `data` once and cut every classifier's crop around every point.
 
     No points stands for the image's centre. Returns the points and, per classifier, uint8
-    [points, height, width, 3]. Raises `images.ImageError` and `images.PointOutsideError`.
+    [points, height, width, channels]. Raises `images.ImageError` and `images.PointOutsideError`.
     """
     return cut_all(model, images.read_header(data, max_pixels), points)
 
@@ -30,10 +30,25 @@ def cut_all(
 
     Raises `images.UndecodableImageError` and `images.PointOutsideError`.
     """
-    crops = [classifier.crop for classifier in model.classifiers]
-    photo = images.decode(image, crops)
+    photo = images.decode(image, [_crop(item, image.size) for item in model.classifiers])
     chosen = list(points) or [images.centre(photo)]
     for point in chosen:
         images.check_point(photo, point)
-    tensors = [np.stack([images.cut(photo, point, crop) for point in chosen]) for crop in crops]
+    tensors = [
+        np.stack([_item(photo, point, classifier) for point in chosen])
+        for classifier in model.classifiers
+    ]
     return chosen, tensors
+
+
+def _crop(classifier: Classifier, size: tuple[int, int]) -> Crop:
+    """Return the crop to cut out of an image of `size`: a picture where steps follow."""
+    return steps.picture(classifier.crop, size) if classifier.steps else classifier.crop
+
+
+def _item(photo: Photo, point: Point, classifier: Classifier) -> Pixels:
+    """Return what `classifier` sees at `point`, uint8 [height, width, channels]."""
+    pixels = images.cut(photo, point, _crop(classifier, photo.size))
+    if not classifier.steps:
+        return pixels
+    return steps.apply(classifier.steps, pixels, classifier.shape[:2])

@@ -1,4 +1,4 @@
-"""The queue of one model in Redis: enqueue, take, renew, ack, reap.
+"""The queue of one version of a model in Redis: enqueue, take, renew, ack, reap.
 
 Each operation is one atomic script of `lua/`; what it promises stands at the script's head.
 Every operation may raise `redis.RedisError` and can be repeated.
@@ -7,14 +7,15 @@ Every operation may raise `redis.RedisError` and can be repeated.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, OutOfMemoryError
 
 from shared import keys
 from shared.messages import Request, Result
@@ -25,7 +26,12 @@ _FOLDER = Path(__file__).parent / "lua"
 
 @dataclass(frozen=True)
 class Enqueued:
-    """What became of an enqueue: `accepted`, `known`, `no_worker` or `full`."""
+    """What became of an enqueue.
+
+    `accepted`, `known`, `full`, `conflict` (another request has the claim), `no_worker`,
+    `forgotten` (no worker, and no trace of one that answered: Redis may have lost everything) or
+    `no_memory` (Redis is at its `maxmemory`).
+    """
 
     status: str
     retry_after_ms: int = 0
@@ -59,29 +65,40 @@ class Fate:
 
 
 class Queue:
-    """The operations on one model's queue, by one Redis client."""
+    """The operations on one queue, by one Redis client."""
 
-    def __init__(self, client: redis.Redis, model: str, settings: Settings) -> None:
-        self.model = model
+    def __init__(self, client: redis.Redis, name: str, settings: Settings) -> None:
+        """`name` is that of a model's version: `shared.manifest.Model.queue`."""
+        self.name = name
         self._client = client
         self._settings = settings
-        self._prefix = keys.prefix(model)
+        self._prefix = keys.prefix(name)
         self._digests: dict[str, str] = {}
         # What nobody touches any more leaves Redis by itself, well after the last deadline.
         self._keys_ttl_ms = settings.max_deadline_ms + settings.result_ttl_ms
 
     # --- the web tier's side
 
-    def enqueue(self, payloads: Sequence[bytes]) -> list[Enqueued]:
-        """Offer encoded requests, in one round trip; return what became of each."""
+    def enqueue(self, payloads: Sequence[bytes], claims: Sequence[str] = ()) -> list[Enqueued]:
+        """Offer encoded requests, in one round trip; return what became of each.
+
+        `claims` has the claim of each, empty for none: no two requests get through under one.
+        """
         limits = (
             self._settings.queue_max_items,
             self._settings.queue_max_bytes,
             self._keys_ttl_ms,
         )
-        calls = [(self._prefix, payload, *limits) for payload in payloads]
-        replies = self._run_all("enqueue", calls)
-        return [Enqueued(reply[0].decode(), *reply[1:]) for reply in replies]
+        calls = [
+            (self._prefix, payload, *limits, *([claim] if claim else []))
+            for payload, claim in zip_longest(payloads, claims)
+        ]
+        return [
+            Enqueued("no_memory")
+            if isinstance(reply, Exception)
+            else Enqueued(reply[0].decode(), *reply[1:])
+            for reply in self._run_all("enqueue", calls, _is_out_of_memory)
+        ]
 
     def cancel(self, ids: Sequence[str]) -> int:
         """Forget requests that nobody waits for; return how many did not run yet."""
@@ -92,19 +109,19 @@ class Queue:
 
         Waits up to `wait_s`; empty when none came.
         """
-        found = self._client.blpop([keys.mailbox(self.model, mailbox)], wait_s)
+        found = self._client.blpop([keys.mailbox(self.name, mailbox)], wait_s)
         return cast("bytes", found[1]) if found else b""
 
     def result(self, request_id: str) -> bytes | None:
         """Return a result that is kept, or None."""
-        return cast("bytes | None", self._client.get(keys.result(self.model, request_id)))
+        return cast("bytes | None", self._client.get(keys.result(self.name, request_id)))
 
     def fates(self, ids: Sequence[str]) -> list[Fate]:
         """Return what Redis knows of each request."""
         pipe = self._client.pipeline(transaction=False)
         # Pending first: a request answered between the two commands is then seen by its result.
         pipe.zmscore(self._prefix + "pending", list(ids))
-        pipe.mget([keys.result(self.model, request_id) for request_id in ids])
+        pipe.mget([keys.result(self.name, request_id) for request_id in ids])
         deadlines, results = pipe.execute()
         return [
             Fate(deadline is not None, result)
@@ -115,6 +132,17 @@ class Queue:
         """Return what the queue looks like now."""
         items, size, leased, rate, *workers = self._run("census", self._prefix)
         return Census(items, size, leased, float(rate), [json.loads(text) for text in workers])
+
+    def served_ms(self) -> float | None:
+        """Return for how long live workers have served it, without a break; None: there are none.
+
+        All that ask get the same answer at the same time, which only one clock can give.
+        """
+        pipe = self._client.pipeline(transaction=False)
+        pipe.time()
+        pipe.get(self._prefix + "since")
+        (seconds, microseconds), since = pipe.execute()
+        return None if since is None else seconds * 1000 + microseconds / 1000 - int(since)
 
     # --- the worker's side
 
@@ -146,6 +174,13 @@ class Queue:
         """Extend the leases on `ids`; return how many this worker still holds."""
         return int(self._run("renew", token, self._settings.lease_ms, *ids))
 
+    def release(self, token: str, known: Iterable[str]) -> int:
+        """Return to the queue what a worker holds but for `known`; return how many that were.
+
+        For a worker whose take failed: it may hold what it never got.
+        """
+        return int(self._run("release", token, self._keys_ttl_ms, *known))
+
     def ack(self, token: str, answers: Iterable[tuple[Request, Result]]) -> int:
         """Write results and end their leases; return how many were this worker's to write."""
         arguments: list[Any] = []
@@ -169,8 +204,13 @@ class Queue:
     def _run(self, name: str, *arguments: Any) -> Any:
         return self._run_all(name, [arguments])[0]
 
-    def _run_all(self, name: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Run a script once per call, in one round trip.
+    def _run_all(
+        self,
+        name: str,
+        calls: Sequence[tuple[Any, ...]],
+        is_answer: Callable[[Exception], bool] = lambda error: False,
+    ) -> list[Any]:
+        """Run a script once per call, in one round trip; raise its error unless `is_answer`.
 
         Redis forgets scripts when it restarts; those calls that met that are run again.
         """
@@ -193,19 +233,25 @@ class Queue:
                 break
             self._digests.pop(name, None)
         for reply in replies:
-            if isinstance(reply, Exception):
+            if isinstance(reply, Exception) and not is_answer(reply):
                 raise reply
         return replies
 
     def _header(self, name: str) -> str:
         """Return the header that lets a script run, and so drain, a Redis at its `maxmemory`.
 
-        Redis 6.2 knows no such header. Enqueue goes without: it is what such a Redis must refuse.
+        Redis 6.2 knows no such header; it refuses a script's first write where that could need
+        memory, and none of the later ones. Enqueue goes without: it is what must be refused.
         """
         if name == "enqueue":
             return ""
         major = int(self._client.info("server")["redis_version"].split(".")[0])
-        return "#!lua flags=allow-oom\n" if major >= 7 else ""
+        return "#!lua flags=allow-oom\n" if major >= 7 else "redis.call('DEL', KEYS[1] .. '-')\n"
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # Redis 6.2 wraps it up as an error of the script.
+    return isinstance(error, OutOfMemoryError) or "OOM command not allowed" in str(error)
 
 
 @cache

@@ -5,7 +5,9 @@ A setting's name in the environment is its name here in capitals: `PORT=9000 mak
 
 from __future__ import annotations
 
+import ipaddress
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -19,6 +21,7 @@ class SettingError(ValueError):
     """A setting that cannot be used; the message names it."""
 
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]+)?")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 _ENGINES = ("session", "litert", "auto")
 
@@ -37,6 +40,15 @@ class Settings:
     )
     host: str = _setting("127.0.0.1", "Address that the web tier listens on")
     port: int = _setting(8000, "Port that the web tier listens on", high=65_535)
+    api_keys_file: str = _setting("", "File of the API keys; empty: nobody is asked for one")
+    rate_per_s: int = _setting(0, "Requests a second from one address or key; 0: any number", 0)
+    rate_burst: int = _setting(20, "Requests that it may send at once, where there is a rate")
+    trusted_proxies: int = _setting(
+        0, "Proxies in front, whose `X-Forwarded-For` is believed; 0: nobody's", 0
+    )
+    cors_origins: str = _setting(
+        "", "Origins, comma-separated, whose pages may ask from a browser; empty: none"
+    )
     web_processes: int = _setting(0, "Web processes; 0: one per two cores, at least one", 0)
     workers: int = _setting(
         0, "Worker processes that `make run` starts; 0: one per GPU named, else one per core", 0
@@ -44,11 +56,22 @@ class Settings:
     cuda_visible_devices: str = _setting("", "GPUs, comma-separated: a worker is pinned to each")
     worker_threads: int = _setting(1, "Threads of a worker's engine; one per core is fastest")
     models_folder: Path = _setting(Path("models"), "Folder that holds a folder per model")
+    models_url: str = _setting(
+        "", "Where `MODELS_FOLDER` is kept a copy of, `s3://bucket/models`; empty: of nothing"
+    )
     model: str = _setting("tags", "The model that `/predict` serves and that a worker loads")
+    models: str = _setting(
+        "*", "Models that `make run` serves beside it: `digits,characters=2`; `*`: all there are"
+    )
     engine: str = _setting(
         "auto", "What a worker runs the model with: session, litert, or auto, the fastest here"
     )
     media_folder: str = _setting("", "Folder that `image_path` may name files in; empty: off")
+    feedback_folder: str = _setting(
+        "", "Folder to keep photos, answers and what users chose in; empty: nothing is kept"
+    )
+    feedback_max_mib: int = _setting(1_024, "How much is kept there, in MiB")
+    feedback_days: int = _setting(90, "How long it is kept")
     deadline_ms: int = _setting(5_000, "Deadline of a request that names none")
     max_deadline_ms: int = _setting(30_000, "Longest deadline that a client may ask for")
     lease_ms: int = _setting(3_000, "How long a worker holds a request without renewing")
@@ -61,6 +84,7 @@ class Settings:
     max_body_bytes: int = _setting(16 * MIB, "Largest body of an HTTP request")
     max_pixels: int = _setting(50_000_000, "Largest image, in pixels")
     max_points: int = _setting(16, "Most points of one photo in one request")
+    max_items: int = _setting(256, "Most images or tensors in one request", high=65_535)
     body_timeout_s: int = _setting(20, "How long a client may take to send a body")
     header_timeout_s: int = _setting(10, "How long a client may take to send the header")
     decode_threads: int = _setting(2, "Photos that one web process decodes at the same time")
@@ -86,12 +110,30 @@ class Settings:
             raise SettingError("REDIS_URL begins with redis://, rediss:// or unix://")
         if settings.deadline_ms > settings.max_deadline_ms:
             raise SettingError("DEADLINE_MS is over MAX_DEADLINE_MS")
+        if settings.models_url and settings.models_folder == cls.models_folder:
+            raise SettingError("MODELS_URL needs MODELS_FOLDER, a folder of its own for the copy")
+        for origin in settings.origins():
+            if not _ORIGIN.fullmatch(origin):
+                raise SettingError(f"CORS_ORIGINS: {origin!r} is not like https://example.org")
         return settings
 
     def process_counts(self) -> tuple[int, int]:
         """Return how many web processes and workers to start on this machine."""
         cores = len(os.sched_getaffinity(0))
         return self.web_processes or max(1, cores // 2), self.workers or len(self.gpus()) or cores
+
+    def origins(self) -> list[str]:
+        """Return the origins of `cors_origins`."""
+        return [name.strip() for name in self.cors_origins.split(",") if name.strip()]
+
+    def is_open_to_all(self) -> bool:
+        """Return whether other machines may reach the web tier and nobody is asked for a key."""
+        if self.api_keys_file or self.host == "localhost":
+            return False
+        try:
+            return not ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return True  # a host name, or the empty one that stands for every address
 
     def gpus(self) -> list[str]:
         """Return the names by which CUDA knows the GPUs to use; -1 is CUDA's name for none."""

@@ -1,14 +1,35 @@
-"""What this web process serves: versions of models, their queues, and who waits for results."""
+"""What this web process serves: versions of models, their queues, and who waits for results.
+
+Of each model one version is asked, unless a client names another. Which one, every web process
+finds by itself: the models folder says which is wanted and since when, Redis which has live
+workers and since when. By these all processes turn to a new version at the same moment, so that
+nobody who has seen an answer of the new one gets one of the old one afterwards.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from shared.manifest import Model
+import gevent
+from redis.exceptions import RedisError
+
+from shared.folder import ModelsFolder
+from shared.logs import Seldom, fields
+from shared.manifest import ManifestError, Model
 from shared.queue import Queue
 from web.dispatch import Dispatcher
 from web.gate import Gate
+
+_log = logging.getLogger(__name__)
+_seldom = Seldom(_log)
+
+_LOOK_S = 1.0
+# From when a version is wanted and has a live worker until it is turned to: longer than a look
+# takes to come round, so that no process learns of it too late.
+_NOTICE_S = 2.0
 
 
 class NoSuchModelError(LookupError):
@@ -25,29 +46,154 @@ class Served:
     gate: Gate
 
 
+@dataclass
+class _Versions:
+    """The versions of one model that this process knows."""
+
+    current: Served
+    known: dict[str, Served] = field(default_factory=dict)
+    live: set[str] = field(default_factory=set)  # versions with workers
+    labels: Mapping[str, str] = field(default_factory=dict)  # names that stand for a version
+    turn: tuple[float, Served] | None = None  # from when on, monotonic seconds, another is current
+
+    def now(self) -> Served:
+        """Return the version that is asked now."""
+        if self.turn is not None and time.monotonic() >= self.turn[0]:
+            (_, self.current), self.turn = self.turn, None
+            _log.info("version turned to", extra=fields(queue=self.current.queue.name))
+        return self.current
+
+
 class Catalog:
-    """The models by name; `serve` makes the way to one's workers."""
+    """The models by name; `serve` makes the way to the workers of one version."""
 
     def __init__(
-        self, models: Iterable[Model], default: str, serve: Callable[[Model], Served]
+        self, folder: ModelsFolder, default: str, serve: Callable[[Model], Served], kept_s: float
     ) -> None:
+        """Read the folder. Raises `ManifestError` where the default model cannot be read.
+
+        A version that is gone is still asked for results for `kept_s`.
+        """
         self.default = default
-        self._served = {model.name: serve(model) for model in models}
+        self._kept_s = kept_s
+        self._gone: list[tuple[float, Served]] = []  # until when, monotonic seconds, it is kept
+        self._folder = folder
+        self._serve = serve
+        self._models: dict[str, _Versions] = {}
+        self._read()
+        if default not in self._models:
+            raise ManifestError(f"model {default!r} cannot be read")
 
     def __iter__(self) -> Iterator[Served]:
-        return iter(self._served.values())
+        """Iterate over the version of each model that is asked now."""
+        return iter([versions.now() for versions in self._models.values()])
+
+    def everything(self) -> list[Served]:
+        """Return all versions that are known: results are kept in the queues of old ones, too."""
+        known = [served for each in self._models.values() for served in each.known.values()]
+        return known + [served for _, served in self._gone]
 
     def find(self, name: str = "", version: str = "") -> Served:
         """Return what serves a model: the default one where it is not named.
 
+        A version that is named, by its number or a label, is found while workers serve it.
         Raises `NoSuchModelError`.
         """
-        served = self._served.get(name or self.default)
-        if served is None or version not in ("", served.model.version):
-            raise NoSuchModelError(f"there is no model {name!r}" + f" {version}".rstrip())
-        return served
+        versions = self._models.get(name or self.default)
+        if versions is None:
+            raise NoSuchModelError(f"there is no model {name!r}")
+        current = versions.now()
+        version = versions.labels.get(version, version)
+        if version in ("", current.model.version):
+            return current
+        if version not in versions.live:
+            raise NoSuchModelError(f"there is no version {version!r} of model {name!r}")
+        return versions.known[version]
+
+    def available(self, name: str = "") -> list[Served]:
+        """Return the versions of a model that can be asked. Raises `NoSuchModelError`."""
+        current = self.find(name)
+        versions = self._models[current.model.name]
+        return [current] + [
+            served
+            for number, served in versions.known.items()
+            if number in versions.live and served is not current
+        ]
 
     def gate(self, name: str) -> Gate | None:
         """Return the gate of a model, or None where there is no such model."""
-        served = self._served.get(name or self.default)
-        return served.gate if served else None
+        versions = self._models.get(name or self.default)
+        return versions.now().gate if versions else None
+
+    # --- what changes while it runs
+
+    def watch(self) -> None:
+        """Look at the folder and the workers again and again: what a greenlet does for ever."""
+        while True:
+            try:
+                self.look()
+            except (ManifestError, OSError, RedisError) as error:  # all stays as it is
+                _seldom.warning("models cannot be looked at", error=str(error))
+            except Exception:  # without it, no new version would be seen any more
+                _log.exception("looking at the models failed")
+            gevent.sleep(_LOOK_S)
+
+    def look(self) -> None:
+        """Take note of versions that came and went, and of which have workers.
+
+        Raises `ManifestError`, `OSError` and `RedisError`; then all stays as it is.
+        """
+        for name, wanted in self._read().items():
+            self._turn(self._models[name], wanted, self._shelves[name].changed)
+        while self._gone and self._gone[0][0] < time.monotonic():
+            self._gone.pop(0)[1].dispatcher.stop()
+
+    def _read(self) -> dict[str, list[Served]]:
+        """Return per model what is in the folder, the version that is wanted first."""
+        found: dict[str, list[Served]] = {}
+        shelves = self._shelves = self._folder.scan()
+        for name, shelf in shelves.items():
+            models = [version.model for version in shelf.versions if version.model]
+            if not models:
+                if name not in self._models:
+                    for version in shelf.versions:
+                        _seldom.warning("model cannot be read", error=version.error)
+                continue
+            if name not in self._models:
+                first = self._serve(models[0])
+                self._models[name] = _Versions(first, {first.model.version: first})
+            self._models[name].labels = shelf.labels
+            known = self._models[name].known
+            for model in models:
+                if model.version not in known:
+                    known[model.version] = self._serve(model)
+            found[name] = [known[model.version] for model in models]
+        for name in set(self._models) - {self.default, *shelves}:
+            for served in self._models.pop(name).known.values():
+                self._part_with(served)
+        return found
+
+    def _turn(self, versions: _Versions, wanted: Sequence[Served], changed: float) -> None:
+        """Decide which version is asked from when on."""
+        current = versions.now()
+        ages = {
+            served.model.version: served.queue.served_ms() for served in versions.known.values()
+        }
+        versions.live = {version for version, age in ages.items() if age is not None}
+        live = [served for served in wanted if served.model.version in versions.live]
+        best = live[0] if live else current
+        if best is current:
+            versions.turn = None
+        else:
+            alive_s = (ages[best.model.version] or 0.0) / 1000
+            wanted_s = max(0.0, time.time() - changed)  # a clock may have been set back
+            left_s = _NOTICE_S - min(alive_s, wanted_s)
+            versions.turn = time.monotonic() + left_s, best
+        in_use = {id(served) for served in (current, best, *wanted)}
+        for version, served in list(versions.known.items()):
+            if id(served) not in in_use and version not in versions.live:
+                del versions.known[version]
+                self._part_with(served)
+
+    def _part_with(self, served: Served) -> None:
+        self._gone.append((time.monotonic() + self._kept_s, served))

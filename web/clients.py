@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from gevent import monkey
 
@@ -22,3 +23,9 @@ def left(sockets: Iterable[int]) -> list[int]:
         if socket >= 0:
             poll.register(socket, select.POLLRDHUP)
     return [socket for socket, _ in poll.poll(0)]
+
+
+def socket_of(environ: Mapping[str, Any]) -> int:
+    """Return the file descriptor of a request's client; under 0 where that is not known."""
+    client = environ.get("gunicorn.socket")
+    return client.fileno() if client else -1

@@ -7,7 +7,7 @@ import logging
 import math
 from dataclasses import dataclass
 
-from flask import Flask, Response, g
+from flask import Flask, Response, g, request
 from werkzeug.exceptions import (
     HTTPException,
     MethodNotAllowed,
@@ -15,9 +15,10 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
 )
 
-from shared import images
+from shared import images, manifest, rates
 from shared.logs import fields
-from web import catalog, forms, tickets, uploads
+from web import api_keys, bodies, catalog, forms, media, storage, tensors, tickets, uploads
+from web.api import feedback
 
 _log = logging.getLogger(__name__)
 
@@ -35,21 +36,33 @@ class Kind:
 
 
 KINDS: dict[type[Exception], Kind] = {
+    api_keys.UnknownKeyError: Kind(401, "no-key", "A key is needed"),
+    api_keys.ScopeError: Kind(403, "scope", "The key is not for this"),
+    rates.OverRateError: Kind(429, "over-rate", "Too many requests"),
     NotFound: Kind(404, "not-found", "Nothing is here"),
     catalog.NoSuchModelError: Kind(404, "not-found", "Nothing is here"),
     MethodNotAllowed: Kind(405, "method-not-allowed", "The method is not allowed"),
     RequestEntityTooLarge: Kind(413, "body-too-large", "The body is too large"),
     forms.FormTooLargeError: Kind(413, "body-too-large", "The body is too large"),
     forms.FormError: Kind(400, "malformed-body", "The body cannot be read"),
-    uploads.MalformedBodyError: Kind(400, "malformed-body", "The body cannot be read"),
-    uploads.SlowBodyError: Kind(408, "slow-body", "The body came too slowly"),
+    bodies.MalformedBodyError: Kind(400, "malformed-body", "The body cannot be read"),
+    bodies.SlowBodyError: Kind(408, "slow-body", "The body came too slowly"),
     uploads.ParameterError: Kind(422, "bad-parameter", "A parameter is wrong"),
-    uploads.NoSuchImageError: Kind(404, "no-such-image", "No such image in the media folder"),
+    manifest.NoSuchClassifierError: Kind(422, "bad-parameter", "A parameter is wrong"),
+    feedback.FeedbackOffError: Kind(501, "feedback-off", "No feedback is kept here"),
+    feedback.NoSuchPredictionError: Kind(404, "not-found", "Nothing is here"),
+    storage.StorageError: Kind(503, "storage-away", "The feedback cannot be kept now"),
+    tensors.TensorError: Kind(422, "bad-tensor", "A tensor is wrong"),
+    media.NoSuchImageError: Kind(404, "no-such-image", "No such image in the media folder"),
     images.UnsupportedFormatError: Kind(415, "unsupported-image", "Not an image of a known format"),
     images.ImageTooLargeError: Kind(413, "image-too-large", "The image has too many pixels"),
     images.UndecodableImageError: Kind(422, "undecodable-image", "The image cannot be decoded"),
     images.PointOutsideError: Kind(422, "point-outside", "The point is outside the image"),
+    tickets.IdempotencyConflictError: Kind(
+        409, "idempotency-conflict", "The key belongs to another request"
+    ),
     tickets.QueueFullError: Kind(503, "queue-full", "The queue is full"),
+    tickets.StoreFullError: Kind(503, "store-full", "The queue's memory is full"),
     tickets.OverloadedError: Kind(503, "overloaded", "The wait would be past the deadline"),
     tickets.NoWorkerError: Kind(503, "no-worker", "No worker is ready"),
     tickets.StoreAwayError: Kind(503, "store-away", "The queue cannot be reached"),
@@ -58,6 +71,10 @@ KINDS: dict[type[Exception], Kind] = {
     tickets.InferenceError: Kind(500, "inference-failed", "The image could not be classified"),
 }
 UNKNOWN = Kind(500, "internal", "Something went wrong here")
+
+# The doors for clients of other servers: their errors are {"error": ...}, in fewer statuses.
+_DOORS = ("v1", "v2")
+_FEWER = {415: 400, 422: 400}
 
 # A worker is warm a few seconds after it starts; Redis likewise.
 _RETRY_AFTER_S = 5
@@ -68,29 +85,42 @@ def install(app: Flask) -> None:
     app.register_error_handler(Exception, to_response)
 
 
-def problem(error: Exception, request_id: str) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of the problem+json that stands for `error`."""
+def problem(
+    error: Exception, request_id: str, path: str = "/"
+) -> tuple[int, dict[str, str], bytes]:
+    """Return status, headers and body of what stands for `error` at `path`: problem+json.
+
+    Or, behind the doors of other protocols, what those say.
+    """
     kind = _kind(error)
+    first = path.removeprefix("/").split("/")[0]
+    status = kind.status
+    if first in (*_DOORS, "recognize"):
+        status = _FEWER.get(status, status)
+    headers = {"X-Content-Type-Options": "nosniff"}
+    if status == 503:
+        headers["Retry-After"] = str(_retry_after_s(error))
+    if first in _DOORS:
+        headers["Content-Type"] = "application/json"
+        return status, headers, json.dumps({"error": _detail(error, kind)}).encode()
     content = {
         "type": f"urn:batchpoint:problem:{kind.name}" if kind.name else "about:blank",
         "title": kind.title,
-        "status": kind.status,
+        "status": status,
         "detail": _detail(error, kind),
         "request_id": request_id,
         "success": False,
     }
-    headers = {"Content-Type": "application/problem+json"}
-    if kind.status == 503:
-        headers["Retry-After"] = str(_retry_after_s(error))
+    headers["Content-Type"] = "application/problem+json"
     if isinstance(error, tickets.DeadlineError) and error.request_id:
         content["result"] = headers["Location"] = f"/results/{error.request_id}"
-    return kind.status, headers, json.dumps(content).encode()
+    return status, headers, json.dumps(content).encode()
 
 
 def to_response(error: Exception) -> Response:
     """Return the answer to a request that failed by `error`, and log it."""
     kind = _kind(error)
-    status, headers, body = problem(error, g.request_id)
+    status, headers, body = problem(error, g.request_id, request.path)
     response = Response(body, status, headers)
     if isinstance(error, HTTPException):
         for name, value in error.get_headers():
@@ -101,9 +131,7 @@ def to_response(error: Exception) -> Response:
     elif "model" in g:
         _log.info(
             "prediction refused",
-            extra=fields(
-                request_id=g.request_id, model=g.model, status=kind.status, problem=kind.name
-            ),
+            extra=fields(request_id=g.request_id, model=g.model, status=status, problem=kind.name),
         )
     return response
 

@@ -19,6 +19,9 @@ _SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 REQUESTS = Counter(
     "batchpoint_requests_total", "Predictions asked for, by how they ended", ["model", "status"]
 )
+KEPT_OUT = Counter(
+    "batchpoint_kept_out_total", "Requests without a key or its scope, or over a rate", ["status"]
+)
 REQUEST_SECONDS = Histogram(
     "batchpoint_request_seconds",
     "From a request's whole body to its answer",

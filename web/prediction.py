@@ -5,19 +5,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import gevent
 import numpy as np
 
 from shared.images import Point
 from shared.logs import fields
+from shared.manifest import Model
 from shared.messages import Request, Result, Tensor
 from web import metrics
 from web.answers import to_context, with_whole_timing
 from web.catalog import Served
 from web.decoding import Decoder
-from web.tickets import DeadlineError
+from web.storage import Storage
+from web.tickets import DeadlineError, OverloadedError
+from web.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -32,24 +35,47 @@ class Query:
     top_k: int
     many: bool = False  # the answer is a list, whatever its length
     tensors: Sequence[Tensor] = ()  # per classifier, uint8 [items, height, width, channels]
+    classifiers: Sequence[str] | None = None  # which are asked, by name; None: all
+
+    @property
+    def items(self) -> int:
+        """How many things there are to classify."""
+        if self.images:
+            return sum(max(1, len(points)) for points in self.points)
+        return len(self.tensors[0])
 
 
 class Predictor:
     """Decodes, enqueues and waits, within a query's deadline."""
 
-    def __init__(self, decoder: Decoder) -> None:
+    def __init__(self, decoder: Decoder, storage: Storage | None = None) -> None:
+        """Take `storage`, or None where no prediction is kept."""
         self._decoder = decoder
+        self._storage = storage
+        self._turns = Turns()
 
-    def predict(self, served: Served, query: Query, request_id: str, client_fd: int = -1) -> Result:
+    def predict(
+        self, served: Served, query: Query, request_id: str, client_fd: int = -1, claim: str = ""
+    ) -> Result:
         """Return the result of a query, with its whole timing, counted and logged.
 
-        When the client closes the socket `client_fd` meanwhile, the work for it stops. Raises
-        what `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.predict` raise.
+        When the client closes the socket `client_fd` meanwhile, the work for it stops. A request
+        that may come again has a `claim`, which none with another id gets. Raises what
+        `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.predict` raise,
+        `shared.manifest.NoSuchClassifierError`, and `OverloadedError` before any of it.
         """
         started = time.perf_counter()
-        with served.gate.in_hand():
+        excess_s = served.gate.excess_s(query.timeout_ms / 1000)
+        if excess_s > 0:
+            raise OverloadedError(excess_s * 1000)
+        with served.gate.in_hand(query.items):
             request = self._prepare(served, query, request_id, client_fd)
-            result = served.dispatcher.predict(request, client_fd)
+            if claim:
+                with self._turns.turn(request_id, request.timeout_ms) as left_ms:
+                    request = replace(request, timeout_ms=left_ms)
+                    result = served.dispatcher.predict(request, client_fd, claim)
+            else:
+                result = served.dispatcher.predict(request, client_fd)
         result = with_whole_timing(result, (time.perf_counter() - started) * 1000)
         metrics.count_answer(served.model.name, result.timing_ms, result.batch_size)
         _log.info(
@@ -63,41 +89,51 @@ class Predictor:
                 timing_ms=result.timing_ms,
             ),
         )
+        if self._storage and result.items:
+            self._storage.keep(served.model, query.images[0], result)
         return result
 
-    def enqueue(self, served: Served, query: Query, request_id: str) -> None:
+    def enqueue(self, served: Served, query: Query, request_id: str, claim: str = "") -> None:
         """Enqueue without waiting for the result.
 
         Raises what `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.enqueue` raise.
         """
-        served.dispatcher.enqueue(self._prepare(served, query, request_id, -1))
+        served.dispatcher.enqueue(self._prepare(served, query, request_id, -1), claim)
 
     def _prepare(self, served: Served, query: Query, request_id: str, client_fd: int) -> Request:
         """Decode and cut; the request has what is left of its budget then."""
         started = time.perf_counter()
         points: list[Point] = []
-        tensors = query.tensors
+        tensors, model = query.tensors, served.model
+        asked: tuple[int, ...] = ()
+        if query.classifiers is not None:
+            model = model.only(query.classifiers)
+            asked = tuple(map(served.model.classifiers.index, model.classifiers))
         if query.images:
             # A photo that still waits for a thread at its deadline is never decoded.
             with gevent.Timeout(query.timeout_ms / 1000, DeadlineError()):
-                points, tensors = self._decode(served, query, client_fd)
+                points, tensors = self._decode(model, query, client_fd)
         decode_ms = (time.perf_counter() - started) * 1000
         left_ms = query.timeout_ms - int(decode_ms)
         if left_ms <= 0:
             raise DeadlineError
         context = to_context(points, query.many, decode_ms)
-        return Request(request_id, tensors, left_ms, query.top_k, context=context)
+        return Request(
+            request_id, tensors, left_ms, query.top_k, context=context, classifiers=asked
+        )
 
     def _decode(
-        self, served: Served, query: Query, client_fd: int
+        self, model: Model, query: Query, client_fd: int
     ) -> tuple[list[Point], Sequence[Tensor]]:
         """Return the points of all images, and per classifier the crops around them."""
         points: list[Point] = []
         parts: list[Sequence[Tensor]] = []
         for image, wanted in zip(query.images, query.points, strict=True):
-            chosen, tensors = self._decoder.prepare(served.model, image, wanted, client_fd)
+            chosen, tensors = self._decoder.prepare(model, image, wanted, client_fd)
             points += chosen
             parts.append(tensors)
+            if len(query.images) > 1:
+                gevent.sleep(0)  # many tiny ones, decoded here, would stop all other requests
         if len(parts) == 1:
             return points, parts[0]
         return points, [np.concatenate(column) for column in zip(*parts, strict=True)]

@@ -3,79 +3,61 @@
 from __future__ import annotations
 
 import binascii
-import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import gevent
 from flask import Request
-from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import ClientDisconnected
 
 from shared.images import Point, looks_like_image
 from shared.settings import Settings
+from web.bodies import MalformedBodyError, parse_json, read_body, read_object
 from web.forms import read_form
+from web.media import read_media
 from web.prediction import Query
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
-_FIELDS = ("x", "y", "points", "timeout_ms", "top_k")
-
-
-class MalformedBodyError(Exception):
-    """The body is broken, or lacks the image."""
-
-
-class SlowBodyError(Exception):
-    """The client took too long to send its body."""
+_TIMEOUT = "X-Request-Timeout-Ms"
+_FIELDS = ("x", "y", "points", "timeout_ms", "top_k", "classifiers")
 
 
 class ParameterError(Exception):
     """A parameter is not what it must be; the message names it."""
 
 
-class NoSuchImageError(Exception):
-    """`image_path` names nothing inside the media folder, or there is none."""
-
-
 def read_query(request: Request, settings: Settings) -> Query:
     """Read any of our own three bodies: a form, JSON, or the image's own bytes.
 
     Which of the two latter it is, its content tells, not its declared type. Raises the errors
-    above, those of `web.forms`, and werkzeug's `RequestEntityTooLarge`.
+    above, those of `web.forms` and `web.media`, and werkzeug's `RequestEntityTooLarge`.
     """
-    try:
-        with gevent.Timeout(settings.body_timeout_s, SlowBodyError("no whole body in time")):
-            image, given = _read_body(request, settings)
-    except TimeoutError as error:
-        raise SlowBodyError("no more of the body in time") from error
-    except (ConnectionError, ClientDisconnected, ParseException) as error:
-        # The client left in the middle, or its chunks are broken.
-        raise MalformedBodyError("the body ended early or is broken") from error
+    image, given = _read_image(request, settings)
     named = {name: given.get(name, request.args.get(name)) for name in _FIELDS}
-    if "X-Request-Timeout-Ms" in request.headers:
-        named["timeout_ms"] = request.headers["X-Request-Timeout-Ms"]
+    named["timeout_ms"] = request.headers.get(_TIMEOUT, named["timeout_ms"])
     points, many = _points(named, settings.max_points)
     timeout_ms = _whole(named, "timeout_ms", settings.deadline_ms, settings.max_deadline_ms)
     top_k = _whole(named, "top_k", 5, 1000)
-    return Query([image], [points], timeout_ms, top_k, many)
+    classifiers = _names(named, "classifiers")
+    return Query([image], [points], timeout_ms, top_k, many, classifiers=classifiers)
 
 
-def _read_body(request: Request, settings: Settings) -> tuple[bytes, Mapping[str, Any]]:
-    body = request.get_data(cache=False)
-    if request.content_length is None:
-        # Of a chunked body werkzeug silently leaves out what is over the limit; its 413 comes
-        # when more is asked for.
-        request.stream.read(1)
+def read_timeout(request: Request, settings: Settings) -> int:
+    """Return the deadline that the header asks for, in ms, or the default one.
+
+    Raises `ParameterError`.
+    """
+    named = {"timeout_ms": request.headers.get(_TIMEOUT)}
+    return _whole(named, "timeout_ms", settings.deadline_ms, settings.max_deadline_ms)
+
+
+def _read_image(request: Request, settings: Settings) -> tuple[bytes, Mapping[str, Any]]:
+    body = read_body(request, settings)
     if request.mimetype == "multipart/form-data":
         return read_form(body, request.mimetype_params.get("boundary", ""), "image")
     if not _is_json(body, request.mimetype):
         return body, {}
-    # Off the event loop: a body may be 16 MiB of tiny objects.
-    fields = gevent.get_hub().threadpool.apply(_parse_json, (body,))
-    if not isinstance(fields, dict):
-        raise MalformedBodyError("the JSON body is not an object")
+    fields = read_object(body)
     return _named_image(fields, settings), fields
 
 
@@ -93,42 +75,10 @@ def _named_image(fields: Mapping[str, Any], settings: Settings) -> bytes:
         except ValueError as error:
             raise MalformedBodyError("'image' is not base64") from error
     if isinstance(path, str) and image is None:
-        return _media_file(path, settings)
+        # Off the event loop: a disk may be slow.
+        where = (settings.media_folder, path, settings.max_body_bytes)
+        return gevent.get_hub().threadpool.apply(read_media, where)
     raise MalformedBodyError("the JSON body has not one of 'image' and 'image_path', as text")
-
-
-def _media_file(path: str, settings: Settings) -> bytes:
-    if not settings.media_folder:
-        raise NoSuchImageError("this service reads no images by path")
-    try:
-        folder = Path(settings.media_folder).resolve(strict=True)
-        file = (folder / path).resolve(strict=True)
-        if file.is_relative_to(folder) and file.is_file():
-            if file.stat().st_size <= settings.max_body_bytes:
-                return file.read_bytes()
-            raise NoSuchImageError("the file is larger than a body may be")
-    except (OSError, ValueError):  # ValueError: a NUL in the name
-        pass
-    raise NoSuchImageError("no such file in the media folder")
-
-
-def _parse_json(text: bytes | str) -> Any:
-    """Parse strictly: no NaN, no key twice, no endless nesting, nothing after the end."""
-    try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise MalformedBodyError(f"the JSON is broken: {error}") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) != len(pairs):
-        raise ValueError("a key is there twice")
-    return fields
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is not JSON")
 
 
 def _points(named: Mapping[str, Any], most: int) -> tuple[list[Point], bool]:
@@ -143,7 +93,7 @@ def _points(named: Mapping[str, Any], most: int) -> tuple[list[Point], bool]:
         raise ParameterError("either x and y, or points")
     if isinstance(points, str):
         try:
-            points = _parse_json(points)
+            points = parse_json(points)
         except MalformedBodyError as error:
             raise ParameterError(f"points: {error}") from error
     if not isinstance(points, list) or not all(
@@ -153,6 +103,15 @@ def _points(named: Mapping[str, Any], most: int) -> tuple[list[Point], bool]:
     if not 1 <= len(points) <= most:
         raise ParameterError(f"points has {len(points)} points, 1 to {most} are allowed")
     return [Point(_number("points", a), _number("points", b)) for a, b in points], True
+
+
+def _names(named: Mapping[str, Any], name: str) -> list[str] | None:
+    text = named[name]
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise ParameterError(f"{name} is not a text of names with commas between them")
+    return [part.strip() for part in text.split(",")]
 
 
 def _number(name: str, value: Any) -> float:

@@ -164,7 +164,7 @@ def test_damage_anywhere_is_an_image_error_or_an_image(kind: str, cat_image: Ima
 
 def test_a_bomb_is_refused_before_a_pixel_is_decoded() -> None:
     started = time.process_time()
-    with pytest.raises(ImageTooLargeError, match="60000 x 60000"):
+    with pytest.raises(ImageTooLargeError, match="more than 50000000 pixels"):
         open_image(png_header(60_000, 60_000), MOST)
     assert time.process_time() - started < 0.5
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.manifest import ManifestError, read_model, read_models
+from shared.manifest import ManifestError, model_folders, read_model
 
 TOML = """
 description = "a model"
@@ -46,14 +46,16 @@ def test_the_highest_version_is_served(tmp_path: Path) -> None:
     assert read_model(make_model(tmp_path, versions=("2", "10", "9"))).version == "10"
 
 
-def test_every_model_below_the_folder_is_read(tmp_path: Path) -> None:
+def test_every_model_below_the_folder_is_found(tmp_path: Path) -> None:
     make_model(tmp_path)
     (tmp_path / "no model here").mkdir()
-    assert list(read_models(tmp_path)) == ["digits"]
+    (tmp_path / ".being made").mkdir()
+    (tmp_path / ".being made" / "model.toml").write_text(TOML)
+    assert [path.name for path in model_folders(tmp_path)] == ["digits"]
 
 
 def test_the_model_that_ships_is_whole() -> None:
-    model = read_models(Path(__file__).parent.parent.parent / "models")["tags"]
+    model = read_model(Path(__file__).parent.parent.parent / "models" / "tags")
     themes, colors = model.classifiers
     assert (themes.name, len(themes.labels), themes.crop.fraction) == ("themes", 42, 0.8)
     assert (colors.name, len(colors.labels), colors.crop.pixels) == ("colors", 18, 9)
@@ -87,4 +89,4 @@ def test_a_model_without_a_version_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_without_models_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no model"):
-        read_models(tmp_path)
+        model_folders(tmp_path)

@@ -29,6 +29,12 @@ def test_a_request_comes_back_as_it_was() -> None:
         np.testing.assert_array_equal(tensor, original)
 
 
+def test_a_request_says_which_classifiers_its_tensors_are_for() -> None:
+    assert Request.decode(REQUEST.encode()).asked == REQUEST.asked == (0, 1)
+    alone = Request(REQUEST.id, REQUEST.tensors[1:], 1, classifiers=(1,))
+    assert Request.decode(alone.encode()).asked == (1,)
+
+
 def test_the_scripts_find_the_header_where_they_look() -> None:
     payload = REQUEST.encode()
     assert payload[:4] == b"BPRQ"
@@ -70,8 +76,8 @@ def test_a_request_with_more_bytes_than_it_says_is_refused() -> None:
 
 def test_another_version_is_refused() -> None:
     payload = bytearray(REQUEST.encode())
-    payload[4] = 2
-    with pytest.raises(MessageError, match="version 2"):
+    payload[4] = 3
+    with pytest.raises(MessageError, match="version 3"):
         Request.decode(bytes(payload))
 
 

@@ -101,11 +101,51 @@ def test_retry_after_comes_from_the_measured_drain_rate(client: redis.Redis) -> 
 
 def test_without_a_live_worker_nothing_is_accepted(client: redis.Redis) -> None:
     queue = Queue(client, "tags", Settings(heartbeat_ms=100))
-    assert enqueue(queue, make_request()) == ["no_worker"]
+    assert enqueue(queue, make_request()) == ["forgotten"]
     queue.beat("w", {})
-    assert enqueue(queue, make_request()) == ["accepted"]
+    request = make_request()
+    assert enqueue(queue, request) == ["accepted"]
+    take(queue, "w", 1)
+    queue.ack("w", [(request, Result(request.id))])
     time.sleep(0.15)
     assert enqueue(queue, make_request()) == ["no_worker"]
+
+
+def test_a_redis_that_forgot_its_workers_is_told_from_one_whose_workers_ended(
+    queue: Queue, client: redis.Redis
+) -> None:
+    answered, running = make_request(), make_request()
+    enqueue(queue, answered, running)
+    take(queue, "w", 2)
+    queue.ack("w", [(answered, Result(answered.id))])
+    client.flushall()
+    queue.ack("w", [(running, Result(running.id))])  # fenced, and no trace of it is left
+    assert enqueue(queue, make_request()) == ["forgotten"]
+
+
+def test_a_redis_at_its_memory_limit_is_drained_but_takes_no_more(
+    queue: Queue, client: redis.Redis
+) -> None:
+    requests = [make_request() for _ in range(4)]
+    enqueue(queue, *requests)
+    taken = ids(take(queue, "w", 1))
+    client.config_set("maxmemory", "1")
+    fresh = Queue(client, "tags", Settings())  # that has none of its scripts in Redis yet
+    try:
+        assert enqueue(fresh, make_request(), requests[3]) == ["no_memory", "known"]
+        fresh.beat("w", {"still": "here"})
+        assert fresh.census().workers == [{"still": "here"}]
+        assert fresh.renew("w", taken) == 1
+        assert ids(take(fresh, "w", 1)) == [requests[1].id]
+        assert fresh.ack("w", [(each, Result(each.id)) for each in requests[:2]]) == 2
+        assert fresh.result(requests[0].id) is not None
+        assert fresh.cancel([requests[2].id]) == 1
+        assert ids(take(fresh, "v", 1)) == [requests[3].id]
+        assert fresh.reap(dead="v") == 1
+        assert ids(take(fresh, "w", 1)) == [requests[3].id]
+    finally:
+        client.config_set("maxmemory", "0")
+    assert enqueue(fresh, make_request()) == ["accepted"]
 
 
 def test_items_count_and_not_requests(queue: Queue) -> None:
@@ -272,6 +312,21 @@ def test_an_idle_worker_wakes_at_once(queue: Queue, redis_url: str) -> None:
     started = time.monotonic()
     queue.wait(5)
     assert time.monotonic() - started < 0.2
+
+
+def test_what_a_worker_holds_without_knowing_is_returned_and_counts_as_no_attempt(
+    queue: Queue,
+) -> None:
+    requests = [make_request() for _ in range(5)]
+    enqueue(queue, *requests)
+    known = ids(take(queue, "w", 1))
+    of_another = ids(take(queue, "v", 1))
+    take(queue, "w", 2)  # its reply was lost
+    assert queue.release("w", known) == 2
+    assert queue.census().items == 3
+    assert queue.renew("w", known) == 1
+    assert queue.renew("v", of_another) == 1
+    assert ids(take(queue, "v", 9)) == [request.id for request in requests[2:]], "not each alone"
 
 
 def test_redis_may_forget_the_scripts(queue: Queue, client: redis.Redis) -> None:

@@ -64,3 +64,23 @@ def test_the_readme_lists_every_setting_with_its_default() -> None:
     readme = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
     for setting in fields(Settings):
         assert f"| `{setting.name.upper()}` | `{setting.default}` |" in readme
+
+
+@pytest.mark.parametrize(
+    ("host", "keys", "is_open"),
+    [
+        ("127.0.0.1", "", False),
+        ("127.8.8.8", "", False),
+        ("::1", "", False),
+        ("localhost", "", False),
+        ("0.0.0.0", "", True),
+        ("::", "", True),
+        ("192.0.2.1", "", True),
+        ("batchpoint.example", "", True),
+        ("0.0.0.0", "keys.toml", False),
+    ],
+)
+def test_it_is_open_to_all_where_others_reach_it_and_no_keys_are_asked_for(
+    host: str, keys: str, is_open: bool
+) -> None:
+    assert Settings(host=host, api_keys_file=keys).is_open_to_all() is is_open

@@ -1,8 +1,13 @@
-"""Bad input → answer: each row of the contract, against the running service."""
+"""Bad input → answer: the contract's table, row by row, against the running service.
+
+What is not even HTTP is in `test_raw_sockets.py`, bodies over the limit or cut off are in
+`test_body_limits.py`, what is put right and answered is in `test_photos.py`.
+"""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 from dataclasses import dataclass
@@ -33,12 +38,24 @@ class Case:
     status: int
     kind: str
     says: str = ""  # a part of `detail`
+    path: str = "/predict"
+    method: str = "POST"
+
+
+GREY = Image.new("L", (64, 64), 128)
+
+
+def half(data: bytes) -> bytes:
+    """Return the first half of a file."""
+    return data[: len(data) // 2]
 
 
 def multipart(content: bytes, declared: str = "multipart/form-data; boundary=b") -> dict[str, Any]:
     """Return a form as it is written, right or wrong."""
     return text(content, declared)
 
+
+# --- 400: broken multipart or JSON
 
 BROKEN_BODIES = [
     Case("a form without an image", {"files": {"a": b"1"}}, 400, "malformed-body", "'image'"),
@@ -119,6 +136,24 @@ BROKEN_BODIES = [
     Case("deep JSON objects", text('{"a":' * 10_000 + "1" + "}" * 10_000), 400, "malformed-body"),
     Case("a JSON list without an end", text('{"a": ' + "[" * 1_000_000), 400, "malformed-body"),
     Case("JSON in Latin-1", text('{"image": "\u00fc"}'.encode("latin-1")), 400, "malformed-body"),
+    *(
+        Case(
+            f"JSON in {encoding}",
+            text(json.dumps({"image": TINY}).encode(encoding)),
+            400,
+            "malformed-body",
+            "JSON",
+        )
+        for encoding in ("utf-16", "utf-16-le", "utf-32", "utf-32-be")
+    ),
+    Case("JSON that is gzipped", text(gzip.compress(b"{}")), 400, "malformed-body", "JSON"),
+    Case(
+        "a number of a million digits",
+        text(f'{{"image": "{TINY}", "x": {"9" * 1_000_000}, "y": 1}}'),
+        400,
+        "malformed-body",
+    ),
+    Case("half a surrogate", text('{"image": "\\ud800"}'), 400, "malformed-body"),
     Case("no image in the JSON", text('{"x": 1, "y": 2}'), 400, "malformed-body", "'image'"),
     Case("null as an image", text('{"image": null}'), 400, "malformed-body"),
     Case("a number as an image", text('{"image": 5}'), 400, "malformed-body"),
@@ -137,19 +172,35 @@ BROKEN_BODIES = [
     ),
 ]
 
-BAD_IMAGES = [
-    Case("an empty body", text(b"", "image/jpeg"), 422, "undecodable-image", "empty"),
-    Case("an empty file", form(b""), 422, "undecodable-image", "empty"),
-    Case("an empty base64", text('{"image": ""}'), 422, "undecodable-image", "empty"),
-    Case("half a JPEG", raw(PHOTO[: len(PHOTO) // 2]), 422, "undecodable-image"),
-    Case("half a JPEG in a form", form(PHOTO[: len(PHOTO) // 2]), 422, "undecodable-image"),
-    Case("half a JPEG in JSON", as_json(PHOTO[: len(PHOTO) // 2]), 422, "undecodable-image"),
-    Case("half a PNG", raw(PNG[: len(PNG) // 2]), 422, "undecodable-image"),
-    Case("the start of a JPEG", raw(PHOTO[:20]), 422, "undecodable-image"),
-    Case("the start of a PNG", raw(PNG[:20]), 422, "undecodable-image"),
-    Case("an image without area", raw(png_header(0, 0)), 422, "undecodable-image"),
-    Case("an image without height", raw(png_header(9, 0)), 422, "undecodable-image"),
-    Case("an image without pixels", raw(png_header(9, 9)), 422, "undecodable-image"),
+# --- 404, 405
+
+NOT_HERE = [
+    Case("no such path", {}, 404, "not-found", path="/nowhere"),
+    Case("no such model", raw(PHOTO), 404, "not-found", "'dogs'", "/predict/dogs"),
+    Case("no such result", {}, 404, "not-found", path=f"/results/{'0' * 32}", method="GET"),
+    *(
+        Case(f"{method} of a prediction", {}, 405, "method-not-allowed", method=method)
+        for method in ("GET", "PUT", "DELETE", "PATCH", "TRACE", "BREW")
+    ),
+    Case("a post to what is only read", {}, 405, "method-not-allowed", path="/livez"),
+    *(
+        Case(f"image_path={path!r}", text(json.dumps({"image_path": path})), 404, "no-such-image")
+        for path in ("a.jpg", "/etc/passwd", "../web/app.py", "", "\0", "a" * 5000)
+    ),
+]
+
+# --- 413: too many pixels
+
+TOO_LARGE = [
+    Case("too many pixels", raw(png_header(60_000, 60_000)), 413, "image-too-large", "50000000"),
+    Case("too many pixels in a form", form(png_header(10_000, 5_001)), 413, "image-too-large"),
+    Case("too many pixels in JSON", as_json(png_header(1, 2**31 - 1)), 413, "image-too-large"),
+    Case("a side that is too long", raw(png_header(65_536, 1)), 413, "image-too-large", "65535"),
+]
+
+# --- 415: none of the allowed formats, by content
+
+UNSUPPORTED = [
     Case("text", raw(b"hello", "text/plain"), 415, "unsupported-image", "JPEG"),
     Case("text that says JPEG", raw(b"hello", "image/jpeg"), 415, "unsupported-image"),
     Case("text in a form", form(b"hello"), 415, "unsupported-image"),
@@ -157,10 +208,37 @@ BAD_IMAGES = [
     Case("a TIFF", raw(encode(Image.new("RGB", (9, 9)), "TIFF")), 415, "unsupported-image"),
     Case("an SVG", raw(b"<svg xmlns='http://www.w3.org/2000/svg'/>"), 415, "unsupported-image"),
     Case("a gzipped photo", raw(b"\x1f\x8b\x08" + PHOTO), 415, "unsupported-image"),
-    Case("too many pixels", raw(png_header(60_000, 60_000)), 413, "image-too-large", "60000"),
-    Case("too many pixels in a form", form(png_header(10_000, 5_001)), 413, "image-too-large"),
-    Case("too many pixels in JSON", as_json(png_header(1, 2**31 - 1)), 413, "image-too-large"),
+    *(
+        Case(f"a file of {kind}", raw(encode(GREY, kind)), 415, "unsupported-image")
+        for kind in ("PPM", "ICO", "TGA", "PCX", "ICNS", "JPEG2000", "AVIF")
+    ),
+    Case("a PDF", raw(b"%PDF-1.7\n"), 415, "unsupported-image"),
+    Case("a program", raw(b"\x7fELF" + bytes(60)), 415, "unsupported-image"),
+    Case("nothing but zeros", raw(bytes(1000)), 415, "unsupported-image"),
 ]
+
+# --- 422: an image that cannot be decoded
+
+UNDECODABLE = [
+    Case("an empty body", text(b"", "image/jpeg"), 422, "undecodable-image", "empty"),
+    Case("an empty file", form(b""), 422, "undecodable-image", "empty"),
+    Case("an empty base64", text('{"image": ""}'), 422, "undecodable-image", "empty"),
+    Case("half a JPEG", raw(half(PHOTO)), 422, "undecodable-image"),
+    Case("half a JPEG in a form", form(half(PHOTO)), 422, "undecodable-image"),
+    Case("half a JPEG in JSON", as_json(half(PHOTO)), 422, "undecodable-image"),
+    Case("half a PNG", raw(half(PNG)), 422, "undecodable-image"),
+    Case("the start of a JPEG", raw(PHOTO[:20]), 422, "undecodable-image"),
+    Case("the start of a PNG", raw(PNG[:20]), 422, "undecodable-image"),
+    Case("an image without area", raw(png_header(0, 0)), 422, "undecodable-image"),
+    Case("an image without height", raw(png_header(9, 0)), 422, "undecodable-image"),
+    Case("an image without pixels", raw(png_header(9, 9)), 422, "undecodable-image"),
+    *(
+        Case(f"half a file of {kind}", raw(half(encode(GREY, kind))), 422, "undecodable-image")
+        for kind in ("WEBP", "GIF", "BMP")
+    ),
+]
+
+# --- 422: a point or a parameter that is none
 
 NO_NUMBERS = (
     "",
@@ -278,26 +356,34 @@ BAD_LIMITS = [
     ),
 ]
 
-PATHS = [
-    Case(f"image_path={path!r}", text(json.dumps({"image_path": path})), 404, "no-such-image")
-    for path in ("a.jpg", "/etc/passwd", "../web/app.py", "", "\0", "a" * 5000)
-]
-
 
 @pytest.mark.parametrize(
     "case",
-    [*BROKEN_BODIES, *BAD_IMAGES, *BAD_POINTS, *BAD_LIMITS, *PATHS],
+    [
+        *BROKEN_BODIES,
+        *NOT_HERE,
+        *TOO_LARGE,
+        *UNSUPPORTED,
+        *UNDECODABLE,
+        *BAD_POINTS,
+        *BAD_LIMITS,
+    ],
     ids=lambda case: case.name,
 )
 def test_bad_input_is_refused_by_its_row_of_the_table(case: Case, service: Service) -> None:
-    content = problem(post(service.url, case.body), case.status, case.kind)
-    assert case.says in content["detail"]
+    response = requests.request(case.method, service.url + case.path, timeout=30, **case.body)
+    assert case.says in problem(response, case.status, case.kind)["detail"]
 
 
 def test_bad_input_is_refused_the_same_way_when_nobody_waits(service: Service) -> None:
     later = {"headers": {"Prefer": "respond-async"}}
     problem(post(service.url, form(PHOTO, x=451, y=5) | later), 422, "point-outside")
     problem(post(service.url, form(b"hello") | later), 415, "unsupported-image")
+
+
+def test_json_may_begin_with_a_byte_order_mark(service: Service) -> None:
+    body = text(json.dumps({"image": TINY}).encode("utf-8-sig"))
+    answer(post(service.url, body))
 
 
 def test_a_field_that_is_not_known_is_ignored(service: Service) -> None:

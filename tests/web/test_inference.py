@@ -9,10 +9,15 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
 import requests
+import tritonclient.http as triton_http
+from open_inference.openapi import types
+from open_inference.openapi.client import OpenInferenceClient
+from tritonclient.utils import InferenceServerException
 
 from shared.manifest import read_model
 from shared.preparation import prepare
@@ -32,17 +37,15 @@ Numbers = npt.NDArray[Any]
 @pytest.fixture
 def triton(service: Service) -> Iterator[Any]:
     """NVIDIA's client."""
-    http = pytest.importorskip("tritonclient.http")
-    with http.InferenceServerClient(service.url.removeprefix("http://")) as client:
+    with triton_http.InferenceServerClient(service.url.removeprefix("http://")) as client:
         yield client
 
 
 @pytest.fixture
 def open_inference(service: Service) -> Iterator[Any]:
     """The client that the protocol's own definition was turned into."""
-    module = pytest.importorskip("open_inference.openapi.client")
-    with pytest.importorskip("httpx").Client(timeout=30) as client:
-        yield module.OpenInferenceClient(base_url=service.url, httpx_client=client)
+    with httpx.Client(timeout=30) as client:
+        yield OpenInferenceClient(base_url=service.url, httpx_client=client)
 
 
 @pytest.fixture(scope="module")
@@ -64,12 +67,12 @@ def whole(service: Service, cat: bytes) -> Numbers:
 
 
 def given(name: str, values: Numbers, datatype: str, binary: bool = True) -> Any:
-    made = pytest.importorskip("tritonclient.http").InferInput(name, values.shape, datatype)
+    made = triton_http.InferInput(name, values.shape, datatype)
     return made.set_data_from_numpy(values, binary_data=binary)
 
 
 def wanted(name: str, **how: Any) -> Any:
-    return pytest.importorskip("tritonclient.http").InferRequestedOutput(name, **how)
+    return triton_http.InferRequestedOutput(name, **how)
 
 
 def test_triton_s_client_finds_it_alive_and_ready(triton: Any) -> None:
@@ -151,7 +154,7 @@ def test_triton_s_client_gets_classes(binary: bool, triton: Any, cat: bytes) -> 
 
 
 def test_triton_s_client_is_told_what_is_wrong(triton: Any, pixels: dict[str, Numbers]) -> None:
-    error = pytest.importorskip("tritonclient.utils").InferenceServerException
+    error = InferenceServerException
     inputs = [given("colors", pixels["colors"], "UINT8")]
     with pytest.raises(error, match="they must be"):
         triton.infer("tags", inputs)
@@ -185,9 +188,8 @@ def test_the_protocol_s_own_client_is_served(
     assert open_inference.read_server_metadata().name == "batchpoint"
     metadata = open_inference.read_model_metadata("tags")
     assert [output.name for output in metadata.outputs] == ["themes", "colors"]
-    types = pytest.importorskip("open_inference.openapi.types")
     inputs = [
-        types.RequestInput(
+        types.RequestInput(  # type: ignore[call-arg]
             name=name,
             shape=list(tensor.shape),
             datatype="UINT8",
@@ -195,8 +197,10 @@ def test_the_protocol_s_own_client_is_served(
         )
         for name, tensor in pixels.items()
     ]
-    asked = types.InferenceRequest(
-        id="7", inputs=inputs, outputs=[types.RequestOutput(name="colors")]
+    asked = types.InferenceRequest(  # type: ignore[call-arg]
+        id="7",
+        inputs=inputs,
+        outputs=[types.RequestOutput(name="colors")],  # type: ignore[call-arg]
     )
     response = open_inference.model_infer("tags", request=asked)
     assert (response.id, response.model_name, response.model_version) == ("7", "tags", "1")

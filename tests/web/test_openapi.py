@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import tomllib
@@ -16,12 +17,13 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from werkzeug.test import TestResponse
 
+from shared.folder import ModelsFolder
 from shared.images import ImageTooLargeError
-from shared.manifest import Model, read_models
+from shared.manifest import Model
 from shared.queue import Queue
 from shared.settings import Settings
 from tests.service import ROOT, Service
-from web import errors, tickets, uploads
+from web import bodies, errors, tickets
 from web.app import create_app
 from web.catalog import Catalog, Served
 from web.decoding import Decoder
@@ -32,6 +34,8 @@ from web.prediction import Predictor
 DOCUMENT: dict[str, Any] = json.loads((ROOT / "web" / "openapi.json").read_text("utf-8"))
 PREFIX = "urn:batchpoint:problem:"
 PHOTO = (ROOT / "examples" / "photos" / "cat.jpg").read_bytes()
+B64 = {"b64": base64.b64encode(PHOTO).decode()}
+IMAGE = {"name": "image", "shape": [1], "datatype": "BYTES", "data": [B64["b64"]]}
 
 
 def look_up(node: dict[str, Any]) -> dict[str, Any]:
@@ -91,13 +95,12 @@ def received(got: TestResponse) -> requests.Response:
 def app() -> Flask:
     """The application with its real collaborators, and a Redis that is not there."""
     settings = Settings()
-    models = read_models(ROOT / settings.models_folder)
 
     def serve(model: Model) -> Served:
         queue = Queue(redis.Redis.from_url("unix:///nowhere"), model.queue, settings)
         return Served(model, queue, Dispatcher(queue, queue, 1.0, 2.0), Gate())
 
-    catalog = Catalog(models.values(), settings.model, serve)
+    catalog = Catalog(ModelsFolder(ROOT / settings.models_folder), settings.model, serve, 60.0)
     return create_app(settings, catalog, Predictor(Decoder(1, settings.max_pixels)))
 
 
@@ -123,6 +126,7 @@ def test_every_component_is_used_and_every_reference_leads_somewhere() -> None:
         f"components/{kind}/{name}"
         for kind, named in DOCUMENT["components"].items()
         for name in named
+        if kind != "securitySchemes"  # they go by their names
     }
     assert components - references == {"components/responses/MethodNotAllowed"}, (
         "what is left over; a 405 belongs to the methods that are not here"
@@ -196,10 +200,11 @@ def test_its_problems_are_those_of_the_table() -> None:
 @pytest.mark.parametrize(
     "error",
     [
-        uploads.SlowBodyError("no whole body in time"),
+        bodies.SlowBodyError("no whole body in time"),
         tickets.QueueFullError(2500),
         tickets.QueueFullError(10**9),
         tickets.OverloadedError(2500),
+        tickets.IdempotencyConflictError(),
         tickets.NoWorkerError(),
         tickets.StoreAwayError(),
         tickets.DeadlineError("0" * 32),
@@ -250,6 +255,18 @@ def test_a_store_that_is_away_is_described(path: str, app: Flask) -> None:
         ("POST", "/predict", {"data": PHOTO, "params": {"x": 1}}, 422),
         ("POST", "/predict", {"data": PHOTO, "params": {"x": 999, "y": 1}}, 422),
         ("POST", "/predict/{name}", {"data": PHOTO}, 200),
+        ("POST", "/feedback", {"json": {"request_id": "0", "chosen": {"themes": None}}}, 501),
+        ("GET", "/v1/models/{name}", {}, 200),
+        ("GET", "/v1/models/{name}/versions/{version}/metadata", {}, 200),
+        ("POST", "/v1/models/{name}:predict", {"json": {"instances": [B64]}}, 200),
+        ("POST", "/v1/models/{name}:predict", {"json": {"inputs": {"image": [B64]}}}, 200),
+        ("POST", "/v1/models/{name}:classify", {"json": {"examples": [{"image": B64}]}}, 200),
+        ("GET", "/v2", {}, 200),
+        ("GET", "/v2/health/live", {}, 200),
+        ("GET", "/v2/health/ready", {}, 200),
+        ("GET", "/v2/models/{name}", {}, 200),
+        ("GET", "/v2/models/{name}/versions/{version}/ready", {}, 200),
+        ("POST", "/v2/models/{name}/infer", {"json": {"inputs": [IMAGE]}}, 200),
         ("GET", "/results/{request_id}", {}, 404),
         ("GET", "/livez", {}, 200),
         ("GET", "/readyz", {}, 200),
@@ -303,7 +320,8 @@ def test_what_is_not_in_the_document_is_405_or_404_as_it_says(service: Service) 
         url = service.url + re.sub("{.*}", "x", path)
         refused = requests.delete(url, timeout=10)
         assert refused.status_code == 405
-        check(responses["MethodNotAllowed"], refused)
+        door = path.startswith(("/v1/", "/v2"))
+        check(responses["DoorFailure" if door else "MethodNotAllowed"], refused)
     lost = requests.get(f"{service.url}/nowhere", timeout=10)
     assert lost.status_code == 404
     check(responses["NotFound"], lost)
@@ -331,7 +349,7 @@ def test_a_closed_schema_refuses_what_it_does_not_name() -> None:
         {**good, "extra": 1},
         {**good, "extra": good["themes"]},
         {**good, "success": False},
-        {name: value for name, value in good.items() if name != "colors"},
+        {name: value for name, value in good.items() if name not in ("themes", "colors")},
         {**good, "timing_ms": {**good["timing_ms"], "extra": 1}},
         {**good, "colors": [{**good["colors"][0], "extra": 1}]},
     ):

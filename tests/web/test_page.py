@@ -27,6 +27,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from shared import images
 from tests.service import Service
+from tests.web.test_api_keys import make
 
 pytestmark = pytest.mark.service
 
@@ -358,7 +359,7 @@ def test_nothing_is_asked_of_another_origin(page: Page, chelsea: Path) -> None:
     assert {own + "predict", own + "models", own + "static/style.css"} <= set(asked)
     assert [address for address in asked if not address.startswith((own, f"blob:{own}"))] == []
     policy = requests.get(page.url, timeout=WAIT_S).headers["Content-Security-Policy"]
-    assert "default-src 'self'" in policy
+    assert "default-src 'none'" in policy
     assert "unsafe" not in policy
 
 
@@ -441,3 +442,27 @@ def test_an_answer_that_comes_after_a_newer_one_is_not_shown(page: Page, chelsea
     page.wait_answer()
     page.wait(lambda: page.run("return window.late"))
     assert page.answered_point() == (226, 150)
+
+
+def test_where_a_key_is_needed_the_page_asks_for_it(
+    browser: webdriver.Chrome, chelsea: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.toml"
+    secret = make(path)
+    settings = {"WORKERS": "1", "WEB_PROCESSES": "1", "ENGINE": "litert"}
+    with Service(**settings, API_KEYS_FILE=str(path)) as service:
+        page = Page(browser, service.url)
+        assert "A key is needed" in page.wait_problem()
+        assert page.find("#secret").get_property("type") == "password"
+        page.find("#secret").send_keys("wrong")
+        page.press(Keys.ENTER)
+        page.wait(lambda: page.find("#secret").get_property("value") == "")
+        assert "A key is needed" in page.wait_problem()
+        page.find("#secret").send_keys(secret)
+        page.press(Keys.ENTER)
+        page.wait(lambda: not page.find("#problem").is_displayed())
+        page.choose(chelsea)
+        page.wait_answer()
+        assert page.text("#curl").startswith('curl -H "X-API-Key: $KEY" -F image=@')
+        assert secret not in page.run("return document.documentElement.outerHTML")
+        assert [error for error in page.errors() if "401" not in error] == []

@@ -56,6 +56,21 @@ def test_an_answer_can_be_fetched_later(
     assert fetch(service.url + where).json() == later, "it stays for a while"
 
 
+def test_what_was_accepted_is_answered_even_where_redis_forgets_it(
+    service: Service, cat: bytes
+) -> None:
+    asked = form(cat) | {"headers": {"Prefer": "respond-async"}}
+    with service.workers_asleep():
+        where = service.url + post(service.url, asked).headers["Location"]
+        service.client.flushall()
+    assert requests.get(where, timeout=10).status_code == 404, "nobody knows of it just now"
+    until = time.monotonic() + 5
+    while requests.get(where, timeout=10).status_code == 404:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    assert fetch(where).status_code == 200
+
+
 def test_a_result_that_is_not_there_yet_is_202(service: Service, cat: bytes) -> None:
     with service.workers_asleep():
         accepted = post(service.url, form(cat) | {"headers": {"Prefer": "respond-async"}})

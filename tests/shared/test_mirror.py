@@ -1,0 +1,196 @@
+"""The local copy of models that lie elsewhere: in memory, in a folder, in a real S3's likeness."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3  # type: ignore[import-untyped]  # ships no types
+import fsspec  # type: ignore[import-untyped]  # likewise
+import pytest
+from moto.server import ThreadedMotoServer
+
+from shared.folder import ModelsFolder
+from shared.mirror import Mirror
+from shared.settings import SettingError, Settings
+from tests.service import ROOT
+
+_numbers = itertools.count()
+
+
+class Store:
+    """A store in memory, with a model `digits` that has version 1."""
+
+    def __init__(self) -> None:
+        self.url = f"memory://store{next(_numbers)}/models"
+        self.files = fsspec.filesystem("memory")
+        self.write("digits/model.toml", "[classifiers]")
+        self.write("digits/1/graph.pb", "one")
+        self.write("digits/1/labels.txt", "0\n1\n")
+
+    def write(self, path: str, text: str) -> None:
+        self.files.pipe_file(f"{self.url}/{path}", text.encode())
+
+    def remove(self, path: str) -> None:
+        self.files.rm(f"{self.url}/{path}", recursive=True)
+
+
+@pytest.fixture
+def store() -> Store:
+    return Store()
+
+
+def held(folder: Path) -> dict[str, str]:
+    """Return what the copy holds, beside its own records."""
+    return {
+        str(path.relative_to(folder)): path.read_text()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.relative_to(folder).parts[0].startswith(".")
+    }
+
+
+def test_everything_is_fetched_once(store: Store, tmp_path: Path) -> None:
+    mirror = Mirror(store.url, tmp_path / "copy")
+    assert mirror.sync() == 3
+    assert held(tmp_path / "copy") == {
+        "digits/1/graph.pb": "one",
+        "digits/1/labels.txt": "0\n1\n",
+        "digits/model.toml": "[classifiers]",
+    }
+    assert mirror.sync() == 0
+    assert Mirror(store.url, tmp_path / "copy").sync() == 0, "nor after a restart"
+
+
+def test_a_version_comes_when_it_no_longer_grows_and_only_what_changed_is_fetched(
+    store: Store, tmp_path: Path
+) -> None:
+    mirror = Mirror(store.url, tmp_path)
+    mirror.sync()
+    store.write("digits/2/graph.pb", "two")
+    assert mirror.sync() == 0
+    store.write("digits/2/labels.txt", "0\n1\n")
+    assert mirror.sync() == 0, "it has grown meanwhile"
+    assert not (tmp_path / "digits/2").exists()
+    assert mirror.sync() == 2
+    store.write("digits/2/labels.txt", "0\n1\n2\n")
+    assert [mirror.sync(), mirror.sync()] == [0, 1]
+    assert held(tmp_path)["digits/2/labels.txt"] == "0\n1\n2\n"
+    assert held(tmp_path)["digits/2/graph.pb"] == "two"
+
+
+def test_a_version_that_goes_there_goes_here(store: Store, tmp_path: Path) -> None:
+    store.write("digits/2/graph.pb", "two")
+    store.write("other/1/graph.pb", "other")
+    store.write("other/model.toml", "")
+    mirror = Mirror(store.url, tmp_path)
+    mirror.sync()
+    store.remove("digits/2")
+    store.remove("other")
+    mirror.sync()
+    assert {path.split("/")[0] for path in held(tmp_path)} == {"digits"}
+    assert not (tmp_path / "digits/2").exists()
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_store_that_is_empty_or_away_takes_nothing_from_the_copy(
+    store: Store, tmp_path: Path
+) -> None:
+    mirror = Mirror(store.url, tmp_path)
+    mirror.sync()
+    store.remove("digits")
+    with pytest.raises(FileNotFoundError):
+        mirror.sync()
+    assert len(held(tmp_path)) == 3
+
+
+def test_a_folder_that_holds_anything_else_is_left_alone(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "tags").mkdir()
+    with pytest.raises(SettingError, match="is no copy of MODELS_URL=memory:"):
+        Mirror(store.url, tmp_path).sync()
+    other = tmp_path / "copy"
+    Mirror(store.url, other).sync()
+    with pytest.raises(SettingError, match="is no copy of MODELS_URL=memory:"):
+        Mirror(Store().url, other).sync()
+
+
+def test_names_that_lead_out_of_the_folder_are_not_fetched(store: Store, tmp_path: Path) -> None:
+    store.write("digits/1/../../../outside", "bad")
+    store.write("digits/.hidden/graph.pb", "bad")
+    Mirror(store.url, tmp_path / "copy").sync()
+    assert len(held(tmp_path / "copy")) == 3
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_url_that_nothing_knows_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="MODELS_URL=nowhere://models"):
+        Mirror("nowhere://models", tmp_path)
+
+
+def test_a_url_without_a_folder_of_its_own_is_refused() -> None:
+    with pytest.raises(SettingError, match="MODELS_URL needs MODELS_FOLDER"):
+        Settings.from_environment({"MODELS_URL": "s3://bucket/models"})
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    """The environment by which S3 is reached, with the models that ship in `s3://batchpoint`."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    reached = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    client = boto3.client("s3", endpoint_url=reached["AWS_ENDPOINT_URL"], **credentials(reached))
+    client.create_bucket(Bucket="batchpoint")
+    models = ROOT / "models"
+    for path in (models / "tags").rglob("*"):
+        if path.is_file():
+            client.upload_file(str(path), "batchpoint", f"models/{path.relative_to(models)}")
+    yield reached
+    server.stop()
+
+
+def credentials(reached: dict[str, str]) -> dict[str, str]:
+    return {
+        "aws_access_key_id": reached["AWS_ACCESS_KEY_ID"],
+        "aws_secret_access_key": reached["AWS_SECRET_ACCESS_KEY"],
+        "region_name": reached["AWS_DEFAULT_REGION"],
+    }
+
+
+def predict(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "worker.predict", "examples/photos/cat.jpg"],
+        cwd=ROOT,
+        env={**os.environ, "ENGINE": "litert", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_model_in_s3_is_served(s3: dict[str, str], tmp_path: Path) -> None:
+    where = {"MODELS_URL": "s3://batchpoint/models", "MODELS_FOLDER": str(tmp_path / "copy")}
+    done = predict({**s3, **where})
+    assert done.returncode == 0, done.stderr
+    assert '"label": "Cats"' in done.stdout
+    (version,) = ModelsFolder(tmp_path / "copy").scan()["tags"].versions
+    assert version.model is not None
+    shutil.rmtree(tmp_path / "copy" / "tags")
+
+
+def test_a_bucket_that_is_not_there_ends_it_with_a_reason(
+    s3: dict[str, str], tmp_path: Path
+) -> None:
+    where = {"MODELS_URL": "s3://elsewhere/models", "MODELS_FOLDER": str(tmp_path)}
+    done = predict({**s3, **where})
+    assert done.returncode == 1
+    assert "MODELS_URL=s3://elsewhere/models: " in done.stderr
