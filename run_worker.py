@@ -1,38 +1,49 @@
 """Start one worker, or with `--processes N` a parent that keeps N of them alive.
 
 python run_worker.py
+
+A parent also follows the models folder: it brings a new version of a model into service beside the
+old one, and can serve several models, each by workers of its own (`docs/models.md`). One worker by
+itself serves the version that it found.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
+import re
 import secrets
 import signal
 import sys
 from dataclasses import asdict
 
-from redis.exceptions import RedisError
-
-from shared.logs import fields, start_logging
+from shared.folder import ModelsFolder
+from shared.logs import start_logging
 from shared.manifest import ManifestError, Model, read_model
-from shared.processes import Child, spawn
-from shared.queue import Queue
+from shared.mirror import mirror, start_mirror, sync_once
 from shared.settings import SettingError, Settings
-from shared.store import connect
+from worker.fleet import Fleet
 from worker.process import work
 from worker.supervisor import Supervisor
 from worker.trial import Choice, EngineError, Trial, decide, try_apart, try_engine
+from worker.yard import ProcessYard
 
-_log = logging.getLogger("run_worker")
+_MODELS = re.compile(r"(\*|[a-z0-9][a-z0-9_-]*(=[1-9][0-9]?)?)")
+_ABOUT_MODELS = """which models, in place of MODEL: tags,digits or tags=2,digits=1; * stands for
+every other model in the folder. Each has one worker where no number is given; MODEL, or else the
+first named, has N and is there before the others are begun with"""
 
 
 def main() -> int:
     """Run what the command line asks for; return the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--processes", type=int, default=0, metavar="N")
+    parser.add_argument("--models", type=_models, default={}, metavar="NAMES", help=_ABOUT_MODELS)
+    parser.add_argument("--version", default="", help="of the model; left out, the wanted one")
     parser.add_argument("--trial", default="", metavar="ENGINE", help="try an engine, and say how")
+    parser.add_argument("--mirror", default="", help=argparse.SUPPRESS)  # see `_supervise`
     parser.add_argument("--token", default="", help=argparse.SUPPRESS)  # from the parent
     parser.add_argument("--choice", default="", help=argparse.SUPPRESS)  # likewise
     arguments = parser.parse_args()
@@ -41,16 +52,23 @@ def main() -> int:
     try:
         settings = Settings.from_environment()
         start_logging("worker", settings.log_level)
-        model = read_model(settings.models_folder / settings.model)
+        if arguments.mirror:
+            mirror(settings, arguments.mirror)
+            return 0
+        named: dict[str, int] = arguments.models or {settings.model: 0}
+        name = next(iter(named))
+        if arguments.processes or len(named) > 1 or "*" in named or any(named.values()):
+            return _supervise(settings, named, arguments.processes or 1)
+        if not arguments.version:
+            sync_once(settings)
+        model = read_model(settings.models_folder / name, arguments.version)
         if arguments.trial:
             print(json.dumps(asdict(try_engine(arguments.trial, settings, model))))
             return 0
         if arguments.choice:
             choice = Choice(**json.loads(arguments.choice))
         else:
-            choice = decide(settings, model, _try)
-        if arguments.processes:
-            return _supervise(settings, model, choice, arguments.processes)
+            choice = decide(settings, model, lambda engine: _try(engine, model))
         work(settings, model, choice, arguments.token or secrets.token_hex(16))
     except (SettingError, ManifestError, EngineError) as error:
         print(f"run_worker.py: {error}", file=sys.stderr)
@@ -58,28 +76,30 @@ def main() -> int:
     return 0
 
 
-def _try(name: str) -> Trial:
+def _models(text: str) -> dict[str, int]:
+    """Read `--models`: how many workers each name has, 0 where none is given."""
+    names = [name.strip() for name in text.split(",")]
+    if not all(_MODELS.fullmatch(name) for name in names):
+        raise argparse.ArgumentTypeError(f"{text!r} is not like tags,digits or tags=2,digits=1")
+    return {name.partition("=")[0]: int(name.partition("=")[2] or 0) for name in names}
+
+
+def _try(engine: str, model: Model) -> Trial:
     """Try an engine in a process of its own, one after the other."""
-    return try_apart(name, [sys.executable, __file__, "--trial", name])
+    of = ["--models", model.name, "--version", model.version]
+    return try_apart(engine, [sys.executable, __file__, *of, "--trial", engine])
 
 
-def _supervise(settings: Settings, model: Model, choice: Choice, count: int) -> int:
-    queue = Queue(connect(settings.redis_url), model.queue, settings)
-    gpus = settings.gpus()
-
-    def return_leases(token: str) -> None:
-        try:
-            queue.reap(dead=token)
-        except RedisError as error:  # its leases end by themselves
-            _log.warning("could not return leases", extra=fields(error=str(error)))
-
-    def start(place: int, token: str) -> Child:
-        # A worker sees one device: TensorFlow would take hold of all that it sees.
-        pinned = ["env", f"CUDA_VISIBLE_DEVICES={gpus[place % len(gpus)]}"] if gpus else []
-        command = [*pinned, sys.executable, __file__, "--token", token]
-        return spawn([*command, "--choice", json.dumps(asdict(choice))])
-
-    return Supervisor(count, start, return_leases).run()
+def _supervise(settings: Settings, named: dict[str, int], processes: int) -> int:
+    every = "*" in named
+    first = settings.model if every or settings.model in named else next(iter(named))
+    counts = {first: named.get(first) or processes}
+    counts |= {name: count or 1 for name, count in named.items() if name not in ("*", first)}
+    start_mirror(settings, [sys.executable, __file__, "--mirror"])
+    yard = ProcessYard(settings, __file__, counts)
+    folder = ModelsFolder(settings.models_folder)
+    fleet = Fleet(folder, counts, every, yard, settings.max_deadline_ms / 1000)
+    return Supervisor(fleet).run()
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from shared.manifest import Model, read_model
 from shared.messages import Tensor
 from shared.processes import Child, spawn
 from shared.settings import Settings
+from worker.crew import Crew
 from worker.engines import TOP, Answer
 from worker.process import serve
 from worker.supervisor import Supervisor
@@ -35,7 +36,9 @@ class WaitingEngine:
         self._widths = [len(classifier.labels) for classifier in model.classifiers]
         self._s_per_image = ms_per_image / 1000
 
-    def run(self, tensors: Sequence[Tensor], top_k: int = TOP) -> list[Answer]:
+    def run(
+        self, tensors: Sequence[Tensor], top_k: int = TOP, asked: Sequence[int] = ()
+    ) -> list[Answer]:
         """Wait; see `worker.engines.Engine.run`."""
         count = len(tensors[0])
         time.sleep(count * self._s_per_image)
@@ -61,7 +64,7 @@ def main() -> int:
             wait = ["--ms-per-image", str(arguments.ms_per_image)]
             return spawn([sys.executable, "-m", "bench.waiting", *wait])
 
-        return Supervisor(arguments.processes, start, lambda token: None).run()
+        return Supervisor(Crew(arguments.processes, start, lambda token: False)).run()
     model = read_model(settings.models_folder / settings.model)
     engine = WaitingEngine(model, arguments.ms_per_image)
     about = {"load_ms": 0, "why": "it only waits", "trials": []}

@@ -16,7 +16,13 @@ from deploy import redis_server
 from shared.processes import stop_all
 from shared.queue import Queue
 from shared.settings import Settings
-from tests.service import Service
+from tests.service import ROOT, Service
+
+
+@pytest.fixture(autouse=True)
+def pillows_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Pillow its own limit back, which the service sets with every image that it reads."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +52,10 @@ def queue(client: redis.Redis) -> Queue:
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
-    """The whole service with two workers; results are kept for 5 s."""
-    with Service(WORKERS="2", WEB_PROCESSES="2", RESULT_TTL_MS="5000") as service:
+    """The whole service with two workers, and every model; results are kept for 5 s."""
+    with Service(WORKERS="2", WEB_PROCESSES="2", RESULT_TTL_MS="5000", MODELS="*") as service:
+        for path in sorted((ROOT / "models").glob("*/model.toml")):
+            service.wait_for_model(path.parent.name)  # to start, they take processor time
         yield service
 
 

@@ -50,6 +50,7 @@ class Service:
             **os.environ,
             "REDIS_URL": self.redis_url,
             "PORT": str(self.port),
+            "MODELS": "tags",  # and no other: each takes its time to start
             **self._given,
         }
         self._process = self.start("-m", "deploy.local")
@@ -71,13 +72,13 @@ class Service:
         stop_all([self._redis], patience_s=5)
         self._folder.cleanup()
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start one more of our processes with this service's settings."""
+    def start(self, *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start one more of our processes with this service's settings, and these."""
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, *arguments],
                 cwd=ROOT,
-                env=self._environment,
+                env={**self._environment, **settings},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -128,3 +129,11 @@ class Service:
                 pass
             time.sleep(0.1)
         raise RuntimeError(f"no {count} workers:\n{self.log.read_text()[-4000:]}")
+
+    def wait_for_model(self, name: str) -> None:
+        """Wait until a model has a worker, for 60 s at most."""
+        until = time.monotonic() + 60
+        while requests.get(f"{self.url}/v2/models/{name}/ready", timeout=5).status_code != 200:
+            if time.monotonic() > until:
+                raise RuntimeError(f"no worker for {name}:\n{self.log.read_text()[-4000:]}")
+            time.sleep(0.1)

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("shared", "web", "worker", "deploy", "training", "bench")
+ROOMS = ("shared", "web", "worker", "deploy", "training", "bench", "client")
 
 ENGINES = {"tensorflow", "ai_edge_litert"}
 FORBIDDEN = {
     "shared": {"web", "worker", "deploy", "training", "bench", "flask", "gevent", *ENGINES},
     "web": {"worker", "deploy", "training", "bench", "keras", *ENGINES},
     "worker": {"web", "deploy", "training", "bench", "flask", "gevent"},
+    "client": {"shared", "web", "worker", "deploy", "training", "bench", "numpy", "redis"},
 }
 
 

@@ -75,7 +75,7 @@ def cases(photos: dict[str, bytes], engine: str) -> list[Case]:
         for _ in range(4):
             wanted = [Point(chance.randrange(400), chance.randrange(290))]
             (point,), tensors = prepare(model, photo, wanted, Settings().max_pixels)
-            (item,) = to_items(model, alone.run(tensors))
+            (item,) = to_items(model.classifiers, alone.run(tensors))
             cases.append(Case(photo, point, item))
     tops = {(case.item["themes"][0]["probability"], case.photo) for case in cases}
     assert len(tops) > 12, "answers that are all alike could not tell a swap"
@@ -131,7 +131,7 @@ def test_nothing_is_left_in_redis_afterwards(service: Service, cases: list[Case]
     time.sleep(5.2)  # RESULT_TTL_MS of the fixture
     keys = cast("list[bytes]", service.client.keys("*"))
     names = {key.rpartition(b"}:")[2].split(b":")[0] for key in keys}
-    assert names <= {b"workers", b"worker", b"drained"}
+    assert names <= {b"workers", b"worker", b"since", b"drained"}
 
 
 def test_a_decode_does_not_stop_the_other_requests_of_its_process(own_service: Service) -> None:

@@ -5,18 +5,24 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from training import color_accuracy, engine_accuracy, theme_accuracy
+from training import (
+    characters_accuracy,
+    color_accuracy,
+    engine_accuracy,
+    imagenet_accuracy,
+    theme_accuracy,
+)
 
 DOCS = Path("docs")
-HEAD = """# How accurate model `tags` is
+HEAD = """# How accurate the models are
 
-Written by `python -m training.accuracy` from the photos described in `training/THEMES.md` and
-`training/COLORS.md`. Every figure says what was held out.
+Written by `python -m training.accuracy` from what `training/THEMES.md`, `training/COLORS.md` and
+`training/CHARACTERS.md` describe. Every figure says what was held out.
 """
 
 
 def main() -> None:
-    """Measure both classifiers and engines; about twenty minutes on two cores."""
+    """Measure all models and both engines; about forty minutes on two cores."""
     parser = argparse.ArgumentParser(prog="python -m training.accuracy", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     data: Path = parser.parse_args().data
@@ -25,6 +31,8 @@ def main() -> None:
         theme_accuracy.report(data, DOCS),
         color_accuracy.report(data, DOCS),
         engine_accuracy.report(data),
+        imagenet_accuracy.report(data),
+        characters_accuracy.report(data),
     ]
     text = "\n".join(sections).rstrip() + "\n"
     (DOCS / "accuracy.md").write_text(text, encoding="utf-8")

@@ -1,17 +1,19 @@
-"""Makes `models/tags/1/tags.tflite` and `golden.npz` from the frozen graphs.
+"""Makes a model's `.tflite` and `golden.npz` from its frozen graphs.
 
-    python -m training.litert [--data ../shared/data]
+    python -m training.litert [tags imagenet characters digits] [--data ../shared/data]
 
 To be run again whenever a graph was made anew. All classifiers go into one graph for the LiteRT
-engine. Convolutions are computed in int8, scaled by what photos make of each layer (post-training
-quantisation); all the rest, and so the colours' network, is computed in float32. What that does
-to the answers is in `docs/accuracy.md`.
+engine. Where `_MODELS` says so, convolutions are computed in int8, scaled by what photos make of
+each layer (post-training quantisation); all the rest, and so the colours' network, is computed in
+float32. What that does to the answers is in `docs/accuracy.md`.
 """
 
 from __future__ import annotations
 
 import argparse
+import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,41 +25,82 @@ from shared.images import Point
 from shared.manifest import Model, read_model
 from shared.messages import Tensor
 from shared.preparation import prepare
+from training.characters_fonts import draw_pictures
 from worker.engines import load_engine
 from worker.engines.session import merge
 from worker.golden import write_golden
 
-_MODEL = Path("models/tags")
+_MODELS_FOLDER = Path("models")
+_PHOTOS = Path("examples/photos")
 _IN_INT8 = ("CONV_2D", "DEPTHWISE_CONV_2D", "ADD")
 _MAX_PIXELS = 50_000_000
-# Pets, fields and cups whose themes and colours are beyond doubt.
-_EXAMPLES = {
-    "cat.jpg": [Point(220, 120), Point(60, 60)],
-    "coffee.jpg": [Point(300, 200), Point(120, 330)],
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """How a model is converted, and which answers are beyond doubt: its golden examples."""
+
+    golden: dict[str, list[Point]] = field(default_factory=dict)  # of `_PHOTOS`
+    written: str = ""  # characters, drawn
+    calibrated: str = ""  # the folder of photos, below the data, for int8; empty: all float32
+
+
+_MODELS = {
+    # Pets, fields and cups whose themes and colours are beyond doubt.
+    "tags": Conversion(
+        {
+            "cat.jpg": [Point(220, 120), Point(60, 60)],
+            "coffee.jpg": [Point(300, 200), Point(120, 330)],
+        },
+        calibrated="photos/imagenet",
+    ),
+    "imagenet": Conversion({"cat.jpg": [], "coffee.jpg": []}, calibrated="photos/imagenet"),
+    "characters": Conversion(written="AEHMTX234bdfh"),
+    "digits": Conversion(written="0123456789"),
 }
 
 
 def main() -> None:
     """Convert, compare and write."""
     parser = argparse.ArgumentParser(prog="python -m training.litert", description=__doc__)
+    parser.add_argument("models", nargs="*", default=["tags"], metavar="model")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    photos = sorted((parser.parse_args().data / "photos/imagenet").iterdir())
-    model = read_model(_MODEL)
+    arguments = parser.parse_args()
+    for name in arguments.models:
+        _make(_MODELS[name], _MODELS_FOLDER / name, arguments.data)
+
+
+def _make(conversion: Conversion, folder: Path, data: Path) -> None:
+    _add_missing(folder)
+    model = read_model(folder)
     assert model.litert is not None
     assert model.golden is not None
-    examples = [prepare(model, path.read_bytes(), [], _MAX_PIXELS)[1] for path in photos]
+    examples: list[list[Tensor]] = []
+    if conversion.calibrated:
+        photos = sorted((data / conversion.calibrated).iterdir())
+        examples = [prepare(model, path.read_bytes(), [], _MAX_PIXELS)[1] for path in photos]
     model.litert.write_bytes(convert(model, examples))
     session = load_engine("session", model, 1)
-    tensors = [np.concatenate(parts) for parts in zip(*_golden_tensors(model), strict=True)]
+    rows = _golden_tensors(model, conversion)
+    tensors = [np.concatenate(parts) for parts in zip(*rows, strict=True)]
     write_golden(model.golden, model, session, tensors)
     print(f"{model.litert}: {model.litert.stat().st_size} bytes")
     print(f"{model.golden}: {model.golden.stat().st_size} bytes")
 
 
+def _add_missing(folder: Path) -> None:
+    """Add the files to make, empty: a model is not read without what its manifest names."""
+    table = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
+    for version in folder.glob("[0-9]*"):
+        for key in ("litert", "golden"):
+            (version / table[key]).touch()
+
+
 def convert(model: Model, examples: list[list[Tensor]]) -> bytes:
     """Return all classifiers of `model` as one LiteRT graph.
 
-    `examples` are the tensors of one item each, on which the range of every layer is found.
+    `examples` are the tensors of one item each, on which the range of every layer is found;
+    without any, everything stays in float32.
     """
     graph, nodes = merge(model)
     wrapped = tf.compat.v1.wrap_function(
@@ -69,6 +112,8 @@ def convert(model: Model, examples: list[list[Tensor]]) -> bytes:
         [element(node.softmax.name) for node in nodes],
     )
     plain = tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
+    if not examples:
+        return bytes(plain)
     interpreter = Interpreter(model_content=plain)
     order = [entry["name"] for entry in interpreter.get_input_details()]
     places = {classifier.name: place for place, classifier in enumerate(model.classifiers)}
@@ -113,9 +158,11 @@ def _in_float(interpreter: Any, model: Model) -> list[str]:
     return [name for op, name in made if not (op in _IN_INT8 and name.startswith(convolved))]
 
 
-def _golden_tensors(model: Model) -> Iterator[list[Tensor]]:
-    for name, points in _EXAMPLES.items():
-        yield prepare(model, Path("examples/photos", name).read_bytes(), points, _MAX_PIXELS)[1]
+def _golden_tensors(model: Model, conversion: Conversion) -> Iterator[list[Tensor]]:
+    for name, points in conversion.golden.items():
+        yield prepare(model, (_PHOTOS / name).read_bytes(), points, _MAX_PIXELS)[1]
+    for picture in draw_pictures(conversion.written):
+        yield prepare(model, picture, [], _MAX_PIXELS)[1]
 
 
 if __name__ == "__main__":

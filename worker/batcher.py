@@ -33,27 +33,41 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Requests that run together, and their tensors laid out for the engine."""
+class Part:
+    """Requests that ask the same classifiers, and their tensors laid out for one call."""
 
+    asked: tuple[int, ...]  # the places of the classifiers in the model
     held: Sequence[Held]
-    tensors: Sequence[Tensor]  # per classifier, uint8 [items, height, width, channels]
+    tensors: Sequence[Tensor]  # per classifier asked, uint8 [items, height, width, channels]
+
+    @property
+    def items(self) -> int:
+        """How many things there are to classify."""
+        return len(self.tensors[0])
+
+    def split(self) -> list[Part]:
+        """Return a part per request, to find out which one is guilty."""
+        return [Part(self.asked, [held], held.request.tensors) for held in self.held]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Requests that run together: nearly always one part."""
+
+    parts: Sequence[Part]
     unfit: Sequence[Request]  # taken with them, with tensors that are not this model's
     taken_at: float  # monotonic seconds
 
     @property
     def items(self) -> int:
         """How many things there are to classify."""
-        return len(self.tensors[0]) if self.held else 0
+        return sum(part.items for part in self.parts)
 
     @property
     def ids(self) -> list[str]:
         """All ids that are under a lease because of this batch."""
-        return [held.request.id for held in self.held] + [request.id for request in self.unfit]
-
-    def split(self) -> list[Batch]:
-        """Return a batch per request, to find out which one is guilty."""
-        return [Batch([held], held.request.tensors, [], self.taken_at) for held in self.held]
+        held = [held.request.id for part in self.parts for held in part.held]
+        return held + [request.id for request in self.unfit]
 
 
 class Batcher:
@@ -102,20 +116,34 @@ class Batcher:
                 held.append(Held(request, item.waited_ms))
             else:
                 unfit.append(request)
-        return Batch(held, self._lay_out([item.request for item in held]), unfit, taken_at)
+        return Batch(self._lay_out(held), unfit, taken_at)
 
-    def _lay_out(self, requests: Sequence[Request]) -> list[Tensor]:
-        columns = list(zip(*(request.tensors for request in requests), strict=True))
-        items = sum(request.items for request in requests)
-        if len(requests) == 1:
-            return list(requests[0].tensors)
+    def _lay_out(self, held: Sequence[Held]) -> list[Part]:
+        groups: dict[tuple[int, ...], list[Held]] = {}
+        for each in held:
+            groups.setdefault(each.request.asked, []).append(each)
         self._places.reverse()
-        places = [place[:items] for place in self._places[0]]
-        for parts, place in zip(columns, places, strict=False):
-            np.concatenate(parts, out=place)
-        return places
+        parts, start = [], 0
+        for asked, group in groups.items():
+            end = start + sum(each.request.items for each in group)
+            parts.append(Part(asked, group, self._columns(asked, group, start, end)))
+            start = end
+        return parts
+
+    def _columns(
+        self, asked: Sequence[int], group: Sequence[Held], start: int, end: int
+    ) -> list[Tensor]:
+        if len(group) == 1:
+            return list(group[0].request.tensors)
+        columns = []
+        for column, place in enumerate(asked):
+            columns.append(self._places[0][place][start:end])
+            np.concatenate([each.request.tensors[column] for each in group], out=columns[-1])
+        return columns
 
     def _fits(self, request: Request) -> bool:
-        return [tensor.shape[1:] for tensor in request.tensors] == self._shapes and all(
-            tensor.dtype == np.uint8 for tensor in request.tensors
-        )
+        shapes = dict(enumerate(self._shapes))
+        return all(
+            tensor.dtype == np.uint8 and tensor.shape[1:] == shapes.get(place)
+            for place, tensor in zip(request.asked, request.tensors, strict=True)
+        ) and len(set(request.asked)) == len(request.asked)

@@ -32,10 +32,10 @@ def disagreement(engine: Engine, model: Model) -> str:
     """Return where `engine` departs from the model's golden examples; empty where it agrees.
 
     It agrees when the likeliest label is the same and no probability is off by more than
-    `TOLERANCE`. A model without examples is agreed with.
+    `TOLERANCE`. Of a model without examples, at least what it puts out must be a softmax.
     """
     if model.golden is None:
-        return ""
+        return _oddity(engine, model)
     with np.load(model.golden) as arrays:
         tensors = [arrays[_INPUT + classifier.name] for classifier in model.classifiers]
         expected = [arrays[_SOFTMAX + classifier.name] for classifier in model.classifiers]
@@ -46,6 +46,14 @@ def disagreement(engine: Engine, model: Model) -> str:
         off = float(np.abs(found - softmax).max())
         if not off <= TOLERANCE:  # not a number is no agreement either
             return f"{classifier.name}: a probability is off by {off:.3f}"
+    return ""
+
+
+def _oddity(engine: Engine, model: Model) -> str:
+    grey = [np.full((2, *item.shape), 128, np.uint8) for item in model.classifiers]
+    for classifier, softmax in zip(model.classifiers, _softmaxes(engine, model, grey), strict=True):
+        if not (np.abs(softmax.sum(axis=1) - 1) <= TOLERANCE).all():
+            return f"{classifier.name}: what it puts out does not sum to 1, so it is no softmax"
     return ""
 
 

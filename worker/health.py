@@ -13,7 +13,7 @@ import sys
 
 from redis.exceptions import RedisError
 
-from shared.manifest import ManifestError, read_model
+from shared.manifest import ManifestError, queue_name, read_versions
 from shared.queue import Queue
 from shared.settings import SettingError, Settings
 from shared.store import connect
@@ -23,8 +23,12 @@ def main() -> int:
     """Return 0 where there is such a worker; else say why not and return 1."""
     try:
         settings = Settings.from_environment()
-        model = read_model(settings.models_folder / settings.model)
-        workers = Queue(connect(settings.redis_url), model.queue, settings).census().workers
+        folder, client = settings.models_folder / settings.model, connect(settings.redis_url)
+        workers = [
+            worker
+            for version in read_versions(folder).names  # one may be on its way in place of another
+            for worker in Queue(client, queue_name(folder.name, version), settings).census().workers
+        ]
     except (SettingError, ManifestError, RedisError) as error:
         print(f"worker.health: {error}")
         return 1

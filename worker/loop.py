@@ -23,6 +23,7 @@ _seldom = Seldom(_log)
 
 _IDLE_S = 0.5  # how long an idle worker waits before it looks whether it is to stop
 _ACK_PATIENCE_S = 10.0
+_DOUBT_S = 3.0  # after a take failed; it may still come through, where Redis was only stopped
 
 Ran = tuple[Batch, Answers]
 
@@ -51,6 +52,7 @@ class Worker:
         self._handed: SimpleQueue[Batch | None] = SimpleQueue()
         self._ran: SimpleQueue[Ran] = SimpleQueue()
         self._collect_s = 0.002  # how long collecting takes, smoothed
+        self._doubt_until = 0.0  # until then there may be leases whose requests never came here
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -113,7 +115,13 @@ class Worker:
 
     def _collect(self, starts_in_s: float) -> Batch | None:
         started = time.monotonic()
-        batch = self._batcher.collect(starts_in_s * 1000)
+        if started < self._doubt_until:
+            self._queue.release(self.token, self.held)
+        try:
+            batch = self._batcher.collect(starts_in_s * 1000)
+        except RedisError:
+            self._doubt_until = time.monotonic() + _DOUBT_S
+            raise
         if batch is not None:
             self._held.update(dict.fromkeys(batch.ids))
             self._collect_s += 0.2 * (time.monotonic() - started - self._collect_s)

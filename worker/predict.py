@@ -12,6 +12,7 @@ from pathlib import Path
 
 from shared.images import ImageError, Point, PointOutsideError
 from shared.manifest import ManifestError, read_model
+from shared.mirror import sync_once
 from shared.preparation import prepare
 from shared.settings import SettingError, Settings
 from worker.engines import TOP, engines_for
@@ -32,6 +33,7 @@ def main() -> int:
     points = [arguments.point] if arguments.point else []
     try:
         settings = Settings.from_environment()
+        sync_once(settings)
         model = read_model(settings.models_folder / (arguments.model or settings.model))
         data = arguments.photo.read_bytes()
         (point,), tensors = prepare(model, data, points, settings.max_pixels)
@@ -42,7 +44,7 @@ def main() -> int:
         print(f"worker.predict: {error}", file=sys.stderr)
         return 1
     answers = engine.run(tensors, arguments.top_k)
-    (item,) = to_items(model, answers)
+    (item,) = to_items(model.classifiers, answers)
     answer = {"model": model.name, "version": model.version, **item, "point": point._asdict()}
     print(json.dumps(answer, indent=2))
     return 0

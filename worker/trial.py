@@ -20,7 +20,7 @@ from worker.tuning import Curve, items_per_second, measure
 
 _log = logging.getLogger(__name__)
 
-_TIMEOUT_S = 20
+_TIMEOUT_S = 60
 _EQUAL = 1.05  # the session stays where the other is not faster by more than this
 
 
@@ -71,10 +71,13 @@ def choose(trials: Iterable[Trial]) -> Choice:
     return Choice(best.engine, f"{speeds}{refused}", [asdict(trial) for trial in tried])
 
 
-def decide(settings: Settings, model: Model, run: Callable[[str], Trial]) -> Choice:
+def decide(
+    settings: Settings, model: Model, run: Callable[[str], Trial], is_first: bool = True
+) -> Choice:
     """Return the engine to serve `model` with, as `ENGINE` says; `auto` tries all by `run`.
 
-    Raises `EngineError`.
+    One that `ENGINE` names is tried, too, where the model is not the first to be served: while
+    it has a version that serves, a broken one is not to be started. Raises `EngineError`.
     """
     able = engines_for(model)
     if settings.engine == "auto":
@@ -83,6 +86,8 @@ def decide(settings: Settings, model: Model, run: Callable[[str], Trial]) -> Cho
         return choice
     if settings.engine not in able:
         raise EngineError(f"engine {settings.engine!r} cannot run model {model.name!r} here")
+    if not is_first and (error := run(settings.engine).error):
+        raise EngineError(error)
     return Choice(settings.engine, f"ENGINE={settings.engine}")
 
 

@@ -64,4 +64,4 @@ class Tagger:
 
     def tag(self, cuts: Sequence[list[Pixels]]) -> list[Item]:
         """Run a batch of what `cut` returned; return an answer each."""
-        return to_items(self.model, self.run(cuts))
+        return to_items(self.model.classifiers, self.run(cuts))

@@ -134,7 +134,14 @@ def _result(model: Model) -> Result:
         for each in model.classifiers
     }
     timing = {"queue": 1.0, "batch_wait": 0.123, "inference": 12.345}
-    return Result("0" * 32, "", [item], model.version, 16, timing, "c" * 50)
+    return Result(
+        "0" * 32,
+        items=[item],
+        version=model.version,
+        batch_size=16,
+        timing_ms=timing,
+        context="c" * 50,
+    )
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import string
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,13 +17,14 @@ import numpy as np
 import pytest
 import requests
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageDraw
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service as Driver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
 from shared import images
@@ -466,3 +468,27 @@ def test_where_a_key_is_needed_the_page_asks_for_it(
         assert page.text("#curl").startswith('curl -H "X-API-Key: $KEY" -F image=@')
         assert secret not in page.run("return document.documentElement.outerHTML")
         assert [error for error in page.errors() if "401" not in error] == []
+
+
+def test_a_model_of_characters_shows_all_its_classes_as_columns(
+    page: Page, service: Service, tmp_path: Path
+) -> None:
+    service.wait_for_model("characters")
+    photo = tmp_path / "seven.png"
+    paper = Image.new("L", (120, 160), 235)
+    ImageDraw.Draw(paper).line([(30, 30), (90, 30), (50, 130)], fill=40, width=10)
+    paper.save(photo)
+    Select(page.find("#model")).select_by_visible_text("characters")
+    page.choose(photo)
+    page.wait(lambda: re.fullmatch(r"7 [0-9.]+.%\.", page.text("#status")))
+    assert page.labels("predictions")[0] == "7"
+    columns = page.browser.find_elements(By.CSS_SELECTOR, ".softmax li")
+    assert [column.text for column in columns] == [*string.digits, *string.ascii_letters.swapcase()]
+    heights = [column.find_element(By.TAG_NAME, "div").size["height"] for column in columns]
+    assert max(range(62), key=heights.__getitem__) == 7
+    assert not page.find("#x").is_displayed(), "the whole picture counts"
+    assert not page.find("#marker").is_displayed()
+    Select(page.find("#model")).select_by_visible_text("tags")
+    page.wait_answer()
+    assert page.find("#x").is_displayed()
+    assert len(page.labels("themes")) == 5

@@ -35,7 +35,9 @@ class FakeEngine:
         self.sizes: list[int] = []
         self._before = before
 
-    def run(self, tensors: Sequence[Tensor], top_k: int = TOP) -> list[Answer]:
+    def run(
+        self, tensors: Sequence[Tensor], top_k: int = TOP, asked: Sequence[int] = ()
+    ) -> list[Answer]:
         (batch,) = tensors
         self.sizes.append(len(batch))
         self._before(batch)

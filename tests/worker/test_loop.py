@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import time
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import redis
 from shared.messages import Request, Result, Tensor, decode_results
 from shared.queue import Queue, Taken
 from shared.settings import Settings
-from tests.worker.fakes import MODEL, FakeEngine, pixels
+from tests.worker.fakes import LABELS, MODEL, FakeEngine, pixels
 from worker.loop import Worker
 
 MAILBOX = "e" * 32
@@ -94,6 +95,17 @@ def test_each_request_gets_as_many_labels_as_it_asked_for(queue: Queue) -> None:
     make_worker(queue, FakeEngine()).run_once()
     answers = results(queue)
     assert [len(answers[id_].items[0]["themes"]) for id_ in (few, usual, many)] == [2, 5, 8]
+
+
+def test_the_whole_softmax_comes_in_place_of_the_labels(queue: Queue) -> None:
+    (whole,) = ask(queue, 1, items=2, top_k=0)
+    (usual,) = ask(queue, 2)
+    make_worker(queue, FakeEngine()).run_once()
+    answers = results(queue)
+    assert answers[whole].items == []
+    assert len(base64.b64decode(answers[whole].softmax["themes"])) == 2 * len(LABELS) * 4
+    assert len(answers[usual].items[0]["themes"]) == 5
+    assert answers[usual].softmax == {}
 
 
 def raise_on(*bad: int) -> Callable[[Tensor], None]:
@@ -245,6 +257,28 @@ def test_a_worker_outlives_a_redis_that_goes_away(client: redis.Redis) -> None:
     worker = make_worker(queue, FakeEngine(lambda batch: stop.set()))
     worker.run(stop)
     assert set(results(queue)) == {id_}
+
+
+def test_a_take_whose_reply_was_lost_costs_no_lease_and_no_attempt(client: redis.Redis) -> None:
+    class Deaf(Queue):
+        failures = 5  # more than the attempts that a request has
+
+        def take(self, *arguments: Any) -> list[Taken]:
+            taken = super().take(*arguments)
+            if self.failures:
+                self.failures -= 1
+                raise redis.TimeoutError("no reply")
+            return taken
+
+    queue = Deaf(client, "tags", Settings())
+    queue.beat("w", {})
+    ids = ask(queue, 1, 2)
+    engine, stop = FakeEngine(lambda batch: stop.set()), threading.Event()
+    started = time.monotonic()
+    make_worker(queue, engine).run(stop)
+    assert set(results(queue)) == set(ids)
+    assert engine.sizes == [2]
+    assert time.monotonic() - started < Settings().lease_ms / 1000
 
 
 def test_an_ack_that_fails_is_repeated(client: redis.Redis) -> None:

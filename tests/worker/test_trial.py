@@ -97,6 +97,21 @@ def test_both_engines_agree_on_the_golden_examples(name: str) -> None:
     assert disagreement(load_engine(name, TAGS, 1), TAGS) == ""
 
 
+@pytest.mark.parametrize("name", engines_for(TAGS))
+def test_a_classifier_that_is_asked_alone_says_the_same(name: str) -> None:
+    engine = load_engine(name, TAGS, 1)
+    assert TAGS.golden is not None
+    with np.load(TAGS.golden) as arrays:
+        tensors = [arrays[f"input_{item.name}"] for item in TAGS.classifiers]
+    together = engine.run(tensors, 1000)
+    for top_k in (TOP, 1000):
+        for place, tensor in enumerate(tensors):
+            (alone,) = engine.run([tensor], top_k, [place])
+            assert (alone.labels == together[place].labels[:, :top_k]).all()
+            expected = together[place].probabilities[:, :top_k]
+            np.testing.assert_allclose(alone.probabilities, expected, atol=1e-5)
+
+
 def swap(model: Model, **changes: object) -> Model:
     """Return the model with something wrong about its second classifier."""
     first, second = model.classifiers

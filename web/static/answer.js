@@ -1,6 +1,6 @@
 // The answer's side of the page: a list per classifier, the timing, or why there is no answer.
 
-import { isSmall } from "./service.js";
+import { isSmall, looksAtPoint } from "./service.js";
 
 const MOST_SHOWN = 5;
 const TITLES = { colors: "Colours" }; // where it is not the classifier's name
@@ -78,9 +78,9 @@ export function show(answer) {
   drawTiming(answer);
   lists.hidden = false;
   const best = model.classifiers.map(({ name }) => answer[name][0]);
+  const where = looksAtPoint(model) ? `At ${answer.point.x}, ${answer.point.y}: ` : "";
   status.textContent =
-    `At ${answer.point.x}, ${answer.point.y}: ` +
-    `${best.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ")}.`;
+    where + `${best.map(({ label, probability }) => `${label} ${percent(probability)}`).join(", ")}.`;
 }
 
 /** Show why there is no answer. */

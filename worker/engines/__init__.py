@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from shared.manifest import Model
@@ -25,17 +26,25 @@ class Answer:
     probabilities: Floats  # float32 [n, k]
     labels: Floats  # integers [n, k], positions in the classifier's label file
 
+    def part(self, start: int, count: int, top_k: int) -> Answer:
+        """Return `count` rows from `start` on, with at most `top_k` labels; 0 stands for all."""
+        rows, columns = slice(start, start + count), slice(top_k or None)
+        return Answer(self.probabilities[rows, columns], self.labels[rows, columns])
+
 
 class Engine(Protocol):
     """Executes one model."""
 
     name: str
 
-    def run(self, tensors: Sequence[Tensor], top_k: int = TOP) -> list[Answer]:
-        """Run all classifiers over a batch in one call.
+    def run(
+        self, tensors: Sequence[Tensor], top_k: int = TOP, asked: Sequence[int] = ()
+    ) -> list[Answer]:
+        """Run classifiers over a batch in one call; the others are not run.
 
-        Takes a tensor per classifier, uint8 [n, height, width, channels], and returns an answer per
-        classifier with `top_k` labels, or all of them where it has fewer.
+        `asked` are their places in the model; empty stands for all of them. Takes a tensor per
+        classifier, uint8 [n, height, width, channels], and returns an answer per classifier with
+        `top_k` labels, or all of them where it has fewer.
         """
         ...
 
@@ -46,9 +55,10 @@ def engines_for(model: Model) -> list[str]:
     The session, which is the reference, comes first.
     """
     found = []
-    if importlib.util.find_spec("tensorflow"):
+    litert = [item.graph.suffix == ".tflite" for item in model.classifiers]
+    if not any(litert) and importlib.util.find_spec("tensorflow"):
         found.append("session")
-    if model.litert and importlib.util.find_spec("ai_edge_litert"):
+    if (model.litert or all(litert)) and importlib.util.find_spec("ai_edge_litert"):
         found.append("litert")
     return found
 
@@ -64,6 +74,16 @@ def load_engine(name: str, model: Model, threads: int) -> Engine:
     from worker.engines.session import SessionEngine
 
     return SessionEngine(model, threads)
+
+
+def join(answers: Sequence[Answer]) -> Answer:
+    """Return the answers of the parts of a batch as one."""
+    if len(answers) == 1:
+        return answers[0]
+    return Answer(
+        np.concatenate([answer.probabilities for answer in answers]),
+        np.concatenate([answer.labels for answer in answers]),
+    )
 
 
 def likeliest(probabilities: Floats, top_k: int) -> Answer:

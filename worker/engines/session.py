@@ -1,4 +1,4 @@
-"""The TensorFlow session: frozen graphs merged into one, run by one call per batch."""
+"""The TensorFlow session: a model's graphs merged into one, run by one call per batch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import tensorflow as tf
 from shared.manifest import Classifier, Model
 from shared.messages import Tensor
 from worker.engines import TOP, Answer, likeliest
+from worker.engines.graphs import Frozen, read_graph
 
 _v1 = tf.compat.v1
 
@@ -34,13 +35,17 @@ class SessionEngine:
         config.gpu_options.allow_growth = True  # several workers may share a GPU
         self._session = _v1.Session(graph=graph, config=config)
 
-    def run(self, tensors: Sequence[Tensor], top_k: int = TOP) -> list[Answer]:
-        """Run all classifiers in one session call; see `worker.engines.Engine.run`."""
-        feeds = dict(zip(self._inputs, tensors, strict=True))
+    def run(
+        self, tensors: Sequence[Tensor], top_k: int = TOP, asked: Sequence[int] = ()
+    ) -> list[Answer]:
+        """Run classifiers in one session call; see `worker.engines.Engine.run`."""
+        places = asked or range(len(self._inputs))
+        feeds = {self._inputs[place]: tensor for place, tensor in zip(places, tensors, strict=True)}
         if top_k <= TOP:
-            tops = self._session.run(self._top, feeds)
+            tops = self._session.run([self._top[place] for place in places], feeds)
             return [Answer(values[:, :top_k], labels[:, :top_k]) for values, labels in tops]
-        return [likeliest(softmax, top_k) for softmax in self._session.run(self._softmax, feeds)]
+        softmaxes = self._session.run([self._softmax[place] for place in places], feeds)
+        return [likeliest(softmax, top_k) for softmax in softmaxes]
 
 
 class Nodes(NamedTuple):
@@ -53,22 +58,23 @@ class Nodes(NamedTuple):
 
 def merge(model: Model) -> tuple[tf.Graph, list[Nodes]]:
     """Return one graph with all of a model's classifiers, and where each one is in it."""
+    parts = [(classifier, read_graph(classifier)) for classifier in model.classifiers]
     graph = tf.Graph()
     with graph.as_default():
-        return graph, [_add(classifier) for classifier in model.classifiers]
+        return graph, [_add(*part) for part in parts]
 
 
-def _add(classifier: Classifier) -> Nodes:
+def _add(classifier: Classifier, frozen: Frozen) -> Nodes:
     """Add one classifier to the default graph."""
     pixels = _v1.placeholder(tf.uint8, [None, *classifier.shape], classifier.name)
-    scale = (classifier.high - classifier.low) / 255
-    values = tf.cast(pixels, tf.float32) * scale + classifier.low
-    definition = tf.Graph().as_graph_def()
-    definition.ParseFromString(classifier.graph.read_bytes())
+    values = pixels
+    if frozen.dtype != tf.uint8:
+        scale = (classifier.high - classifier.low) / 255
+        values = tf.cast(pixels, tf.float32) * scale + classifier.low
     (probabilities,) = tf.graph_util.import_graph_def(
-        definition,
-        input_map={classifier.input: values},
-        return_elements=[classifier.output],
+        frozen.definition,
+        input_map={frozen.input: values},
+        return_elements=[frozen.output],
         name=f"{classifier.name}_graph",
     )
     labels = len(classifier.labels)

@@ -1,0 +1,201 @@
+"""A classifier's graph in each of its formats, made here, served by the engine that can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from shared.manifest import ManifestError, Model, read_model
+from shared.messages import Tensor
+from shared.settings import Settings
+from worker.engines import engines_for, load_engine
+from worker.trial import EngineError, load
+
+# TensorFlow's own, when it writes a network's variables.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+LABELS = 7
+HIGH = 2.0
+
+MANIFEST = """
+[classifiers.first]
+crop = { fraction = 1.0 }
+size = [6, 5]
+range = [0.0, 2.0]
+graph = "GRAPH"
+labels = "labels.txt"
+"""
+
+
+def build(unroll: bool = False) -> Any:
+    """Return a network with variables of several kinds, and a loop where it is not unrolled."""
+    layers = tf.keras.layers
+    tf.keras.utils.set_random_seed(3)
+    image = layers.Input((5, 6, 3))
+    seen = layers.BatchNormalization()(layers.Conv2D(3, 3, padding="same")(image))
+    rows = layers.GRU(8, unroll=unroll)(layers.Reshape((5, 18))(seen))
+    weights = tf.keras.initializers.RandomNormal(0, 4)
+    return tf.keras.Model(image, layers.Dense(LABELS, "softmax", kernel_initializer=weights)(rows))
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    """The network that all formats are made of."""
+    return build()
+
+
+@pytest.fixture(scope="module")
+def pixels() -> Tensor:
+    """Four images, each brighter than the one before."""
+    noise = np.random.default_rng(1).random((4, 5, 6, 3))
+    brightness = np.array([10, 60, 140, 255])[:, None, None, None]
+    return np.asarray(noise * brightness, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def expected(network: Any, pixels: Tensor) -> Tensor:
+    """The softmax that the network gives by itself, float32 [4, 7]."""
+    softmax: Tensor = network(pixels.astype(np.float32) * (HIGH / 255)).numpy()
+    assert len(set(softmax.argmax(axis=1))) > 1
+    return softmax
+
+
+def frozen(network: Any, path: Path) -> str:
+    spec = tf.TensorSpec([None, 5, 6, 3], tf.float32)
+    traced = tf.function(lambda image: network(image)).get_concrete_function(spec)
+    function = convert_variables_to_constants_v2(traced)
+    path.with_suffix(".pb").write_bytes(function.graph.as_graph_def().SerializeToString())
+    return f'graph.pb"\ninput = "{function.inputs[0].name}"\noutput = "{function.outputs[0].name}'
+
+
+def saved(network: Any, path: Path) -> str:
+    network.export(path, verbose=False)
+    return "graph"
+
+
+def saved_with_names(network: Any, path: Path) -> str:
+    class Two(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        @tf.function(  # type: ignore[untyped-decorator]  # likewise
+            input_signature=[tf.TensorSpec([None, 5, 6, 3], tf.uint8)]
+        )
+        def serve(self, raw: Any) -> dict[str, Any]:
+            softmax = self.network(tf.cast(raw, tf.float32) * (HIGH / 255))
+            return {"likely": softmax, "a_half": softmax / 2}
+
+    two = Two()
+    tf.saved_model.save(two, str(path), signatures={"serving_default": two.serve})
+    return 'graph"\ninput = "raw"\noutput = "likely'
+
+
+def keras(network: Any, path: Path) -> str:
+    network.save(path.with_suffix(".keras"))
+    return "graph.keras"
+
+
+def tflite(network: Any, path: Path) -> str:
+    unrolled = build(unroll=True)  # LiteRT has no loop over a batch of any size
+    unrolled.set_weights(network.get_weights())
+    spec = tf.TensorSpec([None, 5, 6, 3], tf.float32)
+    traced = tf.function(lambda image: unrolled(image)).get_concrete_function(spec)
+    function = convert_variables_to_constants_v2(traced)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], None)
+    path.with_suffix(".tflite").write_bytes(converter.convert())
+    return "graph.tflite"
+
+
+def make(folder: Path, graph: str) -> Model:
+    (folder / "labels.txt").write_text("".join(f"label {n}\n" for n in range(LABELS)))
+    (folder / "model.toml").write_text(MANIFEST.replace("GRAPH", graph))
+    return read_model(folder.parent)
+
+
+def folder_of(tmp_path: Path) -> Path:
+    folder = tmp_path / "small" / "1"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("save", [frozen, saved, saved_with_names, keras, tflite])
+def test_each_format_says_what_the_network_says(
+    save: Any, network: Any, pixels: Tensor, expected: Tensor, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path)
+    model = make(folder, save(network, folder / "graph"))
+    (name,) = engines_for(model)
+    assert name == ("litert" if save is tflite else "session")
+    engine = load_engine(name, model, 1)
+    for size in (4, 1):
+        (answer,) = engine.run([pixels[:size]], LABELS)
+        found = np.empty_like(expected[:size])
+        np.put_along_axis(found, answer.labels, answer.probabilities, axis=1)
+        np.testing.assert_allclose(found, expected[:size], atol=1e-5)
+
+
+def test_formats_are_mixed_in_one_model_and_each_is_asked_alone(
+    network: Any, pixels: Tensor, expected: Tensor, tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path)
+    first = MANIFEST.replace("GRAPH", saved(network, folder / "graph"))
+    second = MANIFEST.replace("GRAPH", keras(network, folder / "graph")).replace("first", "second")
+    make(folder, "graph")
+    (folder / "model.toml").write_text(first + second)
+    engine = load_engine("session", read_model(folder.parent), 1)
+    both = engine.run([pixels, pixels])
+    (alone,) = engine.run([pixels], asked=[1])
+    for answer in (*both, alone):
+        assert answer.labels[:, 0].tolist() == expected.argmax(axis=1).tolist()
+
+
+def test_a_signature_with_two_outputs_must_be_told_which(network: Any, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    saved_with_names(network, folder / "graph")
+    with pytest.raises(EngineError, match="has 2 outputs, and none is named"):
+        load("session", Settings(), make(folder, "graph"))
+    with pytest.raises(EngineError, match="has no output 'other'"):
+        load("session", Settings(), make(folder, 'graph"\noutput = "other'))
+
+
+def test_a_keras_file_that_brings_code_is_refused(tmp_path: Path) -> None:
+    layers = tf.keras.layers
+    image = layers.Input((5, 6, 3))
+    code = layers.Lambda(lambda pixels: pixels * 2)(image)
+    folder = folder_of(tmp_path)
+    graph = keras(tf.keras.Model(image, code), folder / "graph")
+    with pytest.raises(EngineError, match=r"(?i)lambda.*unsafe|safe_mode"):
+        load("session", Settings(), make(folder, graph))
+
+
+def test_a_graph_with_other_labels_than_the_file_is_refused(network: Any, tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    for save, name in ((keras, "session"), (tflite, "litert")):
+        model = make(folder, save(network, folder / "graph"))
+        with (folder / "labels.txt").open("a") as labels:
+            labels.write("one more\n")
+        with pytest.raises(EngineError, match="model 'small'"):
+            load(name, Settings(), read_model(model.classifiers[0].graph.parent.parent))
+
+
+def test_a_graph_that_puts_out_no_softmax_is_refused(tmp_path: Path) -> None:
+    layers = tf.keras.layers
+    image = layers.Input((5, 6, 3))
+    logits = layers.Dense(LABELS, bias_initializer="ones")(layers.Flatten()(image))
+    folder = folder_of(tmp_path)
+    model = make(folder, keras(tf.keras.Model(image, logits), folder / "graph"))
+    with pytest.raises(EngineError, match="first: what it puts out does not sum to 1"):
+        load("session", Settings(), model)
+
+
+def test_a_frozen_graph_must_say_what_its_ends_are_called(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    (folder / "graph.pb").write_bytes(b"")
+    with pytest.raises(ManifestError, match="'input' is missing"):
+        make(folder, "graph.pb")

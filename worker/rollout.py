@@ -1,0 +1,262 @@
+"""How one version of a model follows another: no request fails, and none waits for it.
+
+The workers of the new version are started beside those of the old one, which go on. When all of
+them are loaded, held against the golden examples, warmed up and alive in the new version's queue,
+the web tier turns to that (`web/catalog.py`), and the old ones go as soon as their queue is empty.
+A version that no engine can serve is refused, and not tried again until its files change.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from redis.exceptions import RedisError
+
+from shared.folder import Fingerprint, Shelf, Version
+from shared.logs import fields
+from shared.manifest import Model
+from shared.processes import Child
+from shared.queue import Queue
+from worker.crew import Crew
+from worker.trial import Choice, EngineError
+
+_log = logging.getLogger(__name__)
+
+# The web tier looks each second and turns 2 s after the first worker was alive; what it was
+# preparing for the old queue then comes in, each request before its deadline.
+_TURN_S = 4.0
+_MOST_DEATHS = 3  # before it was ready
+_REFUSED = 2  # a worker's exit status where it cannot serve the model
+
+
+class Yard(Protocol):
+    """Where crews are made."""
+
+    def decide(self, model: Model, is_first: bool) -> Choice:
+        """Return the engine for a model, however long that takes. Raises `EngineError`."""
+        ...
+
+    def crew(self, model: Model, choice: Choice) -> Crew:
+        """Return workers that are still to be started."""
+        ...
+
+    def queue(self, model: Model) -> Queue:
+        """Return the queue of a version."""
+        ...
+
+
+@dataclass
+class _Group:
+    """The workers of one version."""
+
+    version: Version
+    crew: Crew
+    queue: Queue
+    leaves_at: float = float("inf")  # not before
+    is_dismissed: bool = False
+
+    def is_ready(self) -> bool:
+        alive = {worker.get("token") for worker in self.queue.census().workers}
+        return self.crew.tokens <= alive
+
+    def note_changes(self, found: Version) -> None:
+        """Say, once, that files of a version that serves were changed."""
+        known = self.version
+        if found.files != known.files or (found.model or known.model) != known.model:
+            _log.warning(
+                "changes of a version that serves are not taken up: make a new version",
+                extra=fields(version=found.number, queue=self.queue.name),
+            )
+        self.version = found
+
+    def is_idle(self) -> bool:
+        census = self.queue.census()
+        return not census.items and not census.leased
+
+
+class _Decision(threading.Thread):
+    """Chooses the engine for a version while the others go on."""
+
+    def __init__(self, version: Version, decide: Callable[[], Choice]) -> None:
+        super().__init__(name="trial", daemon=True)
+        self.version = version
+        self.choice: Choice | None = None
+        self.error = ""
+        self._decide = decide
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.choice = self._decide()
+        except EngineError as error:
+            self.error = str(error)
+        except Exception as error:  # it must not be tried for ever, whatever it is
+            _log.exception("trial failed")
+            self.error = str(error)
+
+
+@dataclass
+class Rollout:
+    """One model: the version that serves, the one that is to follow, those that are to go."""
+
+    name: str
+    yard: Yard
+    max_deadline_s: float
+    refused: dict[str, tuple[Fingerprint, str]] = field(default_factory=dict)
+    is_settled: bool = False  # nothing is on its way: a version serves, or all were refused
+    _serving: _Group | None = None
+    _next: _Group | None = None
+    _leaving: list[_Group] = field(default_factory=list)
+    _decision: _Decision | None = None
+    _seen: dict[str, Fingerprint] = field(default_factory=dict)
+
+    @property
+    def serves(self) -> bool:
+        """Whether there are workers that serve."""
+        return self._serving is not None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing of it is left."""
+        return not self.children() and not self._serving and not self._next
+
+    def reasons(self) -> list[str]:
+        """Return why each of the versions that were refused was."""
+        return [f"{self.name} {number}: {why}" for number, (_, why) in self.refused.items()]
+
+    def children(self) -> list[Child]:
+        """Return the processes that run."""
+        return [child for group in self._groups() for child in group.crew.children()]
+
+    def run_once(self, now: float) -> None:
+        """Start again what died."""
+        for group in self._groups():
+            group.crew.run_once(now)
+        self._leaving = [
+            group for group in self._leaving if not group.is_dismissed or group.crew.children()
+        ]
+
+    def look(self, now: float, shelf: Shelf) -> None:
+        """Go on with what is under way, and begin what is due: to be called each second."""
+        wanted = self._wanted(shelf)
+        if wanted is not None:
+            self._follow(now, wanted)
+        if self._next is not None:
+            self._see_to_next(now, self._next)
+        for group in self._leaving:
+            self._see_off(now, group)
+        underway = self._next or self._decision
+        self.is_settled = not underway and (self.serves or wanted is None)
+
+    def end(self, now: float) -> None:
+        """Let all workers go: the model is no longer there."""
+        self._decision = None
+        for group in (self._serving, self._next):
+            if group is not None:
+                self._send_away(now, group)
+        self._serving = self._next = None
+        for group in self._leaving:
+            self._see_off(now, group)
+
+    def _groups(self) -> list[_Group]:
+        return [group for group in (self._serving, self._next, *self._leaving) if group]
+
+    def _wanted(self, shelf: Shelf) -> Version | None:
+        """Return the first version that was not refused; while one is being copied, that waits."""
+        before, self._seen = self._seen, {each.number: each.fingerprint for each in shelf.versions}
+        for version in shelf.versions[:1] if shelf.pinned else shelf.versions:
+            if self._serving is not None and self._serving.version.number == version.number:
+                return version
+            if self.serves and before.get(version.number) != version.fingerprint:
+                continue
+            if self.refused.get(version.number, ((), ""))[0] == version.fingerprint:
+                continue
+            if version.model is None:
+                self._refuse(version, version.error)
+                continue
+            return version
+        return None
+
+    def _follow(self, now: float, wanted: Version) -> None:
+        number = wanted.number
+        if self._decision is not None and self._decision.version != wanted:
+            self._decision = None  # its process ends by itself
+        if self._next is not None and self._next.version.number != number:
+            self._send_away(now, self._next)
+            self._next = None
+        if self._serving is not None and self._serving.version.number == number:
+            self._serving.note_changes(wanted)
+            return
+        if self._next is not None:
+            return
+        for group in self._leaving:
+            if group.version.number == number and not group.is_dismissed:  # back again
+                self._leaving.remove(group)
+                self._next = group
+                return
+        self._decide(wanted)
+
+    def _decide(self, wanted: Version) -> None:
+        model, decision = wanted.model, self._decision
+        assert model is not None
+        if decision is None:
+            is_first = not self.serves
+            self._decision = _Decision(wanted, lambda: self.yard.decide(model, is_first))
+        elif decision.error:
+            self._decision = None
+            self._refuse(wanted, decision.error)
+        elif decision.choice is not None:
+            self._decision = None
+            crew = self.yard.crew(model, decision.choice)
+            self._next = _Group(wanted, crew, self.yard.queue(model))
+
+    def _see_to_next(self, now: float, group: _Group) -> None:
+        """Let `group` serve when all of its workers are ready."""
+        deaths, is_alone = group.crew.deaths, False
+        try:
+            is_alone = group.queue.served_ms() is None
+            if group.is_ready():
+                if self._serving is not None:
+                    self._send_away(now, self._serving)
+                    event = fields(model=self.name, version=group.version.number)
+                    _log.info("version takes over", extra=event)
+                self._serving, self._next = group, None
+                group.leaves_at = float("inf")
+                deaths.clear()
+                return
+        except RedisError as error:
+            _log.warning("redis is away", extra=fields(error=str(error)))
+        if _REFUSED in deaths or len(deaths) >= _MOST_DEATHS:
+            self._send_away(now, group)
+            if is_alone:  # nobody can have turned to it
+                group.leaves_at = now
+            self._next = None
+            self._refuse(group.version, f"its worker ended with status {deaths[-1]}")
+
+    def _send_away(self, now: float, group: _Group) -> None:
+        group.leaves_at = now + _TURN_S + self.max_deadline_s
+        self._leaving.append(group)
+
+    def _see_off(self, now: float, group: _Group) -> None:
+        """Dismiss the workers of `group` once nobody needs them."""
+        if group.is_dismissed or now < group.leaves_at:
+            return
+        try:
+            # Beyond the longest deadline, what is in the queue waits for the workers of others.
+            if not group.is_idle() and now < group.leaves_at + self.max_deadline_s:
+                return
+        except RedisError:
+            return
+        group.is_dismissed = True
+        group.crew.dismiss()
+        _log.info("version left", extra=fields(model=self.name, version=group.version.number))
+
+    def _refuse(self, version: Version, reason: str) -> None:
+        self.refused[version.number] = version.fingerprint, reason
+        stays = self._serving.version.number if self._serving else ""
+        about = fields(model=self.name, version=version.number, reason=reason, stays=stays)
+        _log.error("version refused", extra=about)
