@@ -65,7 +65,15 @@ def test_the_schema_refuses_a_mistake(compose: dict[str, Any], key: str, value: 
 
 def test_there_are_redis_web_and_worker(compose: dict[str, Any]) -> None:
     always = {name for name, service in compose["services"].items() if "profiles" not in service}
-    assert always == set(SERVICES)
+    assert always == {*SERVICES, "others"}
+
+
+def test_every_model_has_a_container_that_serves_it(compose: dict[str, Any]) -> None:
+    *command, names = compose["services"]["others"]["command"]
+    assert command == ["python", "run_worker.py", "--models"]
+    shipped = {path.parent.name for path in (ROOT / "models").glob("*/model.toml")} - {"resnet50"}
+    assert {*names.split(","), Settings().model} == shipped
+    assert compose["services"]["others"]["environment"]["MODEL"] in names.split(",")
 
 
 @pytest.mark.parametrize("name", [*SERVICES, "proxy"])
