@@ -11,8 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from web.tickets import ClientLeftError, DeadlineError
-
 _WINDOW_S = 0.25  # over which answers are counted
 _FIRST_S = 0.05  # the same for the first, in which all are let in
 _SATURATED = 8  # items in hand; with fewer, answers come as requests do, and tell nothing
@@ -45,18 +43,16 @@ class Gate:
     def in_hand(self, items: int) -> Iterator[None]:
         """Count a request's items as ahead of others, and as answered at the block's end.
 
-        But not where it was given up: that tells nothing of how fast answers come.
+        But not where it failed: what is given up, refused or broken costs less than an answer, and
+        a flood of it would make the rate look better than it is.
         """
         self._in_hand += items
+        answered = 0
         try:
             yield
-        except (ClientLeftError, DeadlineError):
-            self._end(items, 0)
-            raise
-        except BaseException:  # a broken photo is answered, too
-            self._end(items, items)
-            raise
-        self._end(items, items)
+            answered = items
+        finally:
+            self._end(items, answered)
 
     def _end(self, items: int, answered: int) -> None:
         """Note the end of a request, and that of the present window where it is over.

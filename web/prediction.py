@@ -65,9 +65,7 @@ class Predictor:
         `shared.manifest.NoSuchClassifierError`, and `OverloadedError` before any of it.
         """
         started = time.perf_counter()
-        excess_s = served.gate.excess_s(query.timeout_ms / 1000)
-        if excess_s > 0:
-            raise OverloadedError(excess_s * 1000)
+        _admit(served, query)
         with served.gate.in_hand(query.items):
             request = self._prepare(served, query, request_id, client_fd)
             if claim:
@@ -96,8 +94,10 @@ class Predictor:
     def enqueue(self, served: Served, query: Query, request_id: str, claim: str = "") -> None:
         """Enqueue without waiting for the result.
 
-        Raises what `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.enqueue` raise.
+        Raises what `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.enqueue` raise,
+        and `OverloadedError` before either.
         """
+        _admit(served, query)
         served.dispatcher.enqueue(self._prepare(served, query, request_id, -1), claim)
 
     def _prepare(self, served: Served, query: Query, request_id: str, client_fd: int) -> Request:
@@ -117,7 +117,8 @@ class Predictor:
         left_ms = query.timeout_ms - int(decode_ms)
         if left_ms <= 0:
             raise DeadlineError
-        context = to_context(points, query.many, decode_ms)
+        # A whole softmax comes back without its points; of many images they are too much to carry.
+        context = to_context(points if query.top_k else [], query.many, decode_ms)
         return Request(
             request_id, tensors, left_ms, query.top_k, context=context, classifiers=asked
         )
@@ -137,3 +138,10 @@ class Predictor:
         if len(parts) == 1:
             return points, parts[0]
         return points, [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _admit(served: Served, query: Query) -> None:
+    """Refuse what would wait too long, by the deadline as the whole request tells it."""
+    excess_s = served.gate.excess_s(query.timeout_ms / 1000)
+    if excess_s > 0:
+        raise OverloadedError(excess_s * 1000)

@@ -1,7 +1,8 @@
 """Clients in an open loop: each posts at its fixed times, whatever became of what it sent before.
 
 They share one event loop in a thread of this process. Every request has a connection of its own,
-so that a server that ends is seen by those alone whom it had let in.
+so that a server that ends is seen by those alone whom it had let in; with `keep`, connections are
+used again, as most clients do.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +21,11 @@ from typing import Any, Self
 from bench.chaos.photos import Photo
 from bench.chaos.tally import Tally
 
+Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Idle = list[Connection]
+
+_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+_CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _PATIENCE_S = 5.0  # after its deadline a request without an answer counts as lost
 
 
@@ -57,6 +64,7 @@ class Load:
         clients: int = 100,
         every_s: float = 2.0,
         deadline_ms: int = 5000,
+        keep: bool = False,
     ) -> None:
         """Let each of `clients` post a photo every `every_s`, at a moment of its own in it."""
         self.outcomes: list[Outcome] = []
@@ -65,6 +73,7 @@ class Load:
         self._clients = clients
         self._every_s = every_s
         self._deadline_ms = deadline_ms
+        self._idle: Idle | None = [] if keep else None
         self._stop = threading.Event()
         self._asked: list[asyncio.Task[None]] = []
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
@@ -96,6 +105,8 @@ class Load:
             for _ in range(self._clients):
                 group.create_task(self._client(start + chance.random() * self._every_s))
         await asyncio.gather(*self._asked)
+        for _, writer in self._idle or ():
+            writer.close()
 
     async def _client(self, due: float) -> None:
         while not self._stop.is_set():
@@ -105,7 +116,7 @@ class Load:
                 continue
             outcome = Outcome(self._photo(), due, self._deadline_ms / 1000)
             self.outcomes.append(outcome)
-            self._asked.append(asyncio.create_task(ask(self._port, outcome)))
+            self._asked.append(asyncio.create_task(ask(self._port, outcome, self._idle)))
             due += self._every_s
 
 
@@ -121,32 +132,60 @@ def ask_all(port: int, photos: list[Photo], deadline_ms: int = 5000) -> list[Out
     return asyncio.run(run())
 
 
-async def ask(port: int, outcome: Outcome) -> None:
-    """Post a photo and take note of what comes back, or that nothing does."""
+async def ask(port: int, outcome: Outcome, idle: Idle | None = None) -> None:
+    """Post a photo and take note of what comes back, or that nothing does.
+
+    On one of the connections of `idle`, where one is given, and then it is left there.
+    """
     try:
         async with asyncio.timeout(outcome.deadline_s + _PATIENCE_S):
-            reply = await _exchange(port, outcome)
+            reply = await _exchange(port, outcome, idle)
         _note(outcome, reply)
     except ConnectionRefusedError:
         outcome.problem = "refused"
-    except (OSError, ValueError, TimeoutError) as error:  # reset, cut off, no HTTP, silence
+    except (
+        OSError,
+        ValueError,
+        EOFError,
+        TimeoutError,
+    ) as error:  # reset, cut off, no HTTP, silence
         outcome.problem = type(error).__name__
     outcome.done = time.monotonic()
 
 
-async def _exchange(port: int, outcome: Outcome) -> bytes:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+async def _exchange(port: int, outcome: Outcome, idle: Idle | None) -> bytes:
+    reader, writer = await _connect(port, idle)
+    kept = False
     try:
         head = (
             f"POST /predict?{outcome.photo.query} HTTP/1.1\r\nHost: chaos\r\n"
             f"X-Request-Timeout-Ms: {outcome.deadline_s * 1000:.0f}\r\n"
-            f"Content-Length: {len(outcome.photo.data)}\r\nConnection: close\r\n\r\n"
+            f"Content-Length: {len(outcome.photo.data)}\r\n"
+            f"Connection: {'close' if idle is None else 'keep-alive'}\r\n\r\n"
         )
         writer.write(head.encode() + outcome.photo.data)
         outcome.sent = time.monotonic()
-        return await reader.read(-1)
+        if idle is None:
+            return await reader.read(-1)
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = _LENGTH.search(answer)
+        answer += await reader.readexactly(int(length[1]) if length else 0)
+        kept = _CLOSES.search(answer) is None
+        return answer
     finally:
+        if kept and idle is not None:
+            idle.append((reader, writer))
+        else:
+            writer.close()
+
+
+async def _connect(port: int, idle: Idle | None) -> Connection:
+    while idle:
+        reader, writer = idle.pop()
+        if not reader.at_eof():
+            return reader, writer
         writer.close()
+    return await asyncio.open_connection("127.0.0.1", port)
 
 
 def _note(outcome: Outcome, reply: bytes) -> None:

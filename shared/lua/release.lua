@@ -13,10 +13,12 @@ for _, id in ipairs(redis.call('ZREVRANGE', leases, 0, -1)) do
     redis.call('ZREM', leases, id)
     redis.call('HDEL', leased, id)
     redis.call('HDEL', owners, id)
-    redis.call('LPUSH', queue, payload)
-    count(load, items_of(payload), #payload)
-    ring(bell, ttl_ms)
-    returned = returned + 1
+    if payload then
+      redis.call('LPUSH', queue, payload)
+      count(load, items_of(payload), #payload)
+      ring(bell, ttl_ms)
+      returned = returned + 1
+    end
   end
 end
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from shared.images import Point
+from shared.messages import Request
 from tests.web.crowd import Crowd
 from web.prediction import Predictor, Query
 from web.tickets import OverloadedError
@@ -46,3 +47,31 @@ def test_by_whichever_protocol_it_came_what_would_be_too_late_is_not_decoded(
     predictor = Predictor(Untouched())  # type: ignore[arg-type]
     with pytest.raises(AssertionError if admitted else OverloadedError):
         predictor.predict(served, Query([b"photo"], [[]], timeout_ms, 5), "id")
+
+
+class Rows:
+    """A decoder that finds the longest points there are, and a dispatcher that encodes."""
+
+    encoded = b""
+
+    def prepare(self, model: Any, image: bytes, wanted: Any, client_fd: int) -> Any:
+        points = wanted or [Point(1234567.5, 1234567.5)]
+        return points, [np.zeros((len(points), 1), np.uint8)]
+
+    def enqueue(self, request: Request, claim: str) -> None:
+        self.encoded = request.encode()
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        Query([b""] * 65_535, [()] * 65_535, 30_000, 0, many=True),
+        Query([b""], [[Point(1.2345678901234567e-300, 1.2345678901234567e-300)] * 1000], 30_000, 5),
+    ],
+    ids=["images", "points"],
+)
+def test_the_most_that_a_setting_allows_can_be_sent(query: Query) -> None:
+    rows: Any = Rows()
+    served: Any = SimpleNamespace(gate=Crowd().gate, dispatcher=rows, model=Untouched())
+    Predictor(rows).enqueue(served, query, "0" * 32)
+    assert Request.decode(rows.encoded).items == query.items

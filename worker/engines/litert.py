@@ -93,6 +93,7 @@ class _Graph:
     def run(self, tensors: Sequence[Tensor]) -> list[Floats]:
         """Return the softmax of each classifier, float32 [n, labels], in one invoke."""
         if len(tensors[0]) != self._size:
+            self._size = 0  # should there be no memory for it: it is tried anew then
             for index, tensor in zip(self._inputs, tensors, strict=True):
                 self._interpreter.resize_tensor_input(index, tensor.shape)
             self._interpreter.allocate_tensors()

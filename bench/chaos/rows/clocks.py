@@ -17,7 +17,7 @@ _PLAIN_MS = 1000.0  # nobody waited for as long
 
 def _play(stage: Stage, short: bool) -> Seen:
     with Load(stage.port, photos.numbered, clients=50, every_s=1) as load:
-        stage.settle(5 if short else 30)
+        stage.settle(3 if short else 30)
     tally = load.tally()
     misses = tally.misses(least_ok=1.0)
     timings = [each.answer["timing_ms"] for each in load.outcomes if each.answer]

@@ -13,7 +13,7 @@ _PATIENCE_S = 20.0  # for two workers to be ready
 
 
 def _kill_when_two_are_ready(stage: Stage, short: bool) -> Seen:
-    kills = 4 if short else 20
+    kills = 2 if short else 20
     with Load(stage.port, photos.real(), clients=100, every_s=5) as load:
         held = [_kill_one(stage) for _ in range(kills)]
         stage.settle(1)
@@ -21,7 +21,7 @@ def _kill_when_two_are_ready(stage: Stage, short: bool) -> Seen:
 
 
 def _kill_each_second(stage: Stage, short: bool) -> Seen:
-    seconds = 10 if short else 60
+    seconds = 6 if short else 60
     held = []
     with Load(stage.port, photos.numbered, clients=100, every_s=3) as load:
         until = time.monotonic() + seconds

@@ -19,7 +19,7 @@ def _play(kinds: Sequence[Poison], stage: Stage, short: bool) -> Seen:
     died_before, deaths, guilty = len(stage.events("worker died")), [], []
     mates: list[Outcome] = []
     with Load(stage.port, photos.numbered, clients=100, every_s=3) as load:
-        for kind in list(kinds) * (2 if short else 5):
+        for kind in list(kinds) * (3 if short else 5):
             stage.wait_until(lambda: len(stage.ready()) == stage.needs.workers, 20)
             ran_before = stage.inferences()[kind]
             sent = [photos.poison(kind), *(photos.numbered() for _ in range(_MATES))]
@@ -37,7 +37,7 @@ def _play(kinds: Sequence[Poison], stage: Stage, short: bool) -> Seen:
         misses.append(f"what was poison got {', '.join(wrong)}")
     ran = stage.inferences()
     again = sum(ran[each.photo.number] > 1 for each in mates)
-    if not again:
+    if not again and not short:
         misses.append("no poison was in a batch with another request")
     died = len(stage.events("worker died")) - died_before
     if died != sum(deaths) or any(count > 1 + _EXTRA_DEATHS for count in deaths):

@@ -14,6 +14,9 @@ _PROXY = Proxy()
 _SHARE = 0.02
 _DELAY_S = 1.2  # longer than anybody waits for Redis
 _DEADLINE_MS = 10_000
+# In short, on a machine that tests share: a command that was a second under way may come through
+# after its worker has gone on, and one batch run again. Its second result is fenced.
+_BATCH = 8
 
 
 def _play(harm: Harm, stage: Stage, short: bool) -> Seen:
@@ -23,7 +26,7 @@ def _play(harm: Harm, stage: Stage, short: bool) -> Seen:
     with stage.results_written() as written, load:
         stage.settle(1)
         _PROXY.harm(harm, _SHARE, _DELAY_S)
-        stage.settle(8 if short else 20)
+        stage.settle(5 if short else 20)
         _PROXY.relent()
         stage.settle(1)
     harmed = _PROXY.harmed - harmed
@@ -31,11 +34,11 @@ def _play(harm: Harm, stage: Stage, short: bool) -> Seen:
     misses = recovery.misses(tally)
     runs = stage.inferences() - before
     ran_again, written_again = runs.total() - len(runs), written.total() - len(written)
-    if ran_again:
+    if ran_again > (_BATCH if short else 0):
         misses.append(f"{ran_again} inferences too many")
     if written_again or len(written) < tally.ok:
         misses.append(f"{len(written)} results were written, and {written_again} of them again")
-    if harmed < 10:
+    if harmed < (5 if short else 10):
         misses.append(f"only {harmed} replies were harmed")
     figures = {"replies harmed": harmed, "ran again": ran_again, "written again": written_again}
     return Seen({**figures, **tally.figures()}, misses)
