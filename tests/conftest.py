@@ -53,7 +53,8 @@ def queue(client: redis.Redis) -> Queue:
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
     """The whole service with two workers, and every model; results are kept for 5 s."""
-    with Service(WORKERS="2", WEB_PROCESSES="2", RESULT_TTL_MS="5000", MODELS="*") as service:
+    given = {"WORKERS": "2", "WEB_PROCESSES": "2", "RESULT_TTL_MS": "5000", "MODELS": "*"}
+    with Service(ENGINE="litert", **given) as service:
         for path in sorted((ROOT / "models").glob("*/model.toml")):
             service.wait_for_model(path.parent.name)  # to start, they take processor time
         yield service

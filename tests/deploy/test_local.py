@@ -30,11 +30,14 @@ def gone(processes: list[psutil.Process], patience_s: float) -> list[psutil.Proc
     return alive
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "engine"), [(signal.SIGINT, "auto"), (signal.SIGTERM, "litert")]
+)
 def test_nothing_is_left_behind_when_it_is_told_to_stop(
-    number: signal.Signals, tmp_path: Path
+    number: signal.Signals, engine: str, tmp_path: Path
 ) -> None:
-    with Service(WORKERS="1", WEB_PROCESSES="1", REDIS_URL="", TMPDIR=str(tmp_path)) as service:
+    given = {"WORKERS": "1", "WEB_PROCESSES": "1", "REDIS_URL": "", "TMPDIR": str(tmp_path)}
+    with Service(ENGINE=engine, **given) as service:
         processes = family(service)
         names = " ".join(" ".join(process.cmdline()) for process in processes)
         assert "redis-server" in names
