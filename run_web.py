@@ -38,7 +38,7 @@ def main() -> int:
         if arguments.mirror:
             mirror(settings, arguments.mirror)
             return 0
-        start_mirror(settings, [sys.executable, __file__, "--mirror"])
+        follower = start_mirror(settings, [sys.executable, __file__, "--mirror"])
         shelves = ModelsFolder(settings.models_folder).scan()
         if settings.model not in shelves:
             raise SettingError(f"MODEL={settings.model!r} is not in {settings.models_folder}")
@@ -56,7 +56,7 @@ def main() -> int:
     folder, parent = tempfile.mkdtemp(prefix="batchpoint-metrics-"), os.getpid()
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     try:
-        Server(settings, processes, lambda: _make_app(settings)).run()
+        Server(settings, processes, lambda: _make_app(settings), follower).run()
     finally:
         if os.getpid() == parent:  # a web process is a fork, and comes by here when it ends
             shutil.rmtree(folder, ignore_errors=True)
@@ -104,6 +104,7 @@ def _make_app(settings: Settings) -> Flask:
     if settings.feedback_folder:
         size = settings.feedback_max_mib * MIB
         storage = Storage(Feedback(Path(settings.feedback_folder), size, settings.feedback_days))
+        gevent.spawn(storage.run)
     return create_app(settings, catalog, Predictor(decoder, storage), keys, rates, storage)
 
 

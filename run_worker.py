@@ -32,6 +32,7 @@ _MODELS = re.compile(r"(\*|[a-z0-9][a-z0-9_-]*(=[1-9][0-9]?)?)")
 _ABOUT_MODELS = """which models, in place of MODEL: tags,digits or tags=2,digits=1; * stands for
 every other model in the folder. Each has one worker where no number is given; MODEL, or else the
 first named, has N and is there before the others are begun with"""
+_ABOUT_VERSION = "of the one model of a lone worker; left out, the wanted one"
 
 
 def main() -> int:
@@ -41,11 +42,12 @@ def main() -> int:
     )
     parser.add_argument("--processes", type=int, default=0, metavar="N")
     parser.add_argument("--models", type=_models, default={}, metavar="NAMES", help=_ABOUT_MODELS)
-    parser.add_argument("--version", default="", help="of the model; left out, the wanted one")
+    parser.add_argument("--version", default="", help=_ABOUT_VERSION)
     parser.add_argument("--trial", default="", metavar="ENGINE", help="try an engine, and say how")
     parser.add_argument("--mirror", default="", help=argparse.SUPPRESS)  # see `_supervise`
     parser.add_argument("--token", default="", help=argparse.SUPPRESS)  # from the parent
     parser.add_argument("--choice", default="", help=argparse.SUPPRESS)  # likewise
+    parser.add_argument("--crew", type=int, default=1, help=argparse.SUPPRESS)  # likewise
     arguments = parser.parse_args()
     for number in (signal.SIGTERM, signal.SIGINT):  # until there is something to finish first
         signal.signal(number, lambda *_: sys.exit(0))
@@ -58,6 +60,8 @@ def main() -> int:
         named: dict[str, int] = arguments.models or {settings.model: 0}
         name = next(iter(named))
         if arguments.processes or len(named) > 1 or "*" in named or any(named.values()):
+            if arguments.version:
+                parser.error("--version is for a lone worker: write pinned = … in model.toml")
             return _supervise(settings, named, arguments.processes or 1)
         if not arguments.version:
             sync_once(settings)
@@ -69,7 +73,7 @@ def main() -> int:
             choice = Choice(**json.loads(arguments.choice))
         else:
             choice = decide(settings, model, lambda engine: _try(engine, model))
-        work(settings, model, choice, arguments.token or secrets.token_hex(16))
+        work(settings, model, choice, arguments.token or secrets.token_hex(16), arguments.crew)
     except (SettingError, ManifestError, EngineError) as error:
         print(f"run_worker.py: {error}", file=sys.stderr)
         return 2
@@ -95,11 +99,11 @@ def _supervise(settings: Settings, named: dict[str, int], processes: int) -> int
     first = settings.model if every or settings.model in named else next(iter(named))
     counts = {first: named.get(first) or processes}
     counts |= {name: count or 1 for name, count in named.items() if name not in ("*", first)}
-    start_mirror(settings, [sys.executable, __file__, "--mirror"])
+    follower = start_mirror(settings, [sys.executable, __file__, "--mirror"])
     yard = ProcessYard(settings, __file__, counts)
     folder = ModelsFolder(settings.models_folder)
     fleet = Fleet(folder, counts, every, yard, settings.max_deadline_ms / 1000)
-    return Supervisor(fleet).run()
+    return Supervisor(fleet, *([follower] if follower else [])).run()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import random
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
@@ -15,16 +16,19 @@ from typing import Any, Final, Self, TypeVar, overload
 import urllib3
 
 from client.answers import Answer, read_answer
+from client.connections import Connections
 from client.errors import RefusedError, ServiceError, UnavailableError
 
 Photo = bytes | str | os.PathLike[str]  # the encoded image itself, or where it lies
 Point = tuple[float, float]
 Default = TypeVar("Default")
 
-_AGAIN = {429, 502, 503, 504}
+_AGAIN = {408, 429, 502, 503, 504}
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
 _LONGEST_DEADLINE_MS = 30_000  # that the service takes
+# The service's own answer, that the deadline is over, has this part of the time to come back.
+_WAY_BACK, _LONGEST_WAY_BACK_S = 0.1, 0.5
 
 
 class _Raise:
@@ -50,7 +54,7 @@ class Client:
         self._timeout_s = timeout_s
         self._tries = tries
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._pool = urllib3.PoolManager(maxsize=connections, retries=False)
+        self._pool = Connections(connections)
 
     def __enter__(self) -> Self:
         return self
@@ -170,8 +174,9 @@ class Client:
     def _send(
         self, path: str, body: bytes, headers: dict[str, str], left_s: float
     ) -> urllib3.BaseHTTPResponse:
-        """Send once; what is left of the time is also the service's deadline."""
-        deadline_ms = max(1, min(int(left_s * 1000), _LONGEST_DEADLINE_MS))
+        """Send once; the service's deadline is a little before the end of what is left."""
+        deadline_s = left_s - min(left_s * _WAY_BACK, _LONGEST_WAY_BACK_S)
+        deadline_ms = max(1, min(int(deadline_s * 1000), _LONGEST_DEADLINE_MS))
         return self._pool.request(
             "POST",
             self._url + path,
@@ -204,5 +209,11 @@ def _to_error(response: urllib3.BaseHTTPResponse) -> ServiceError:
 
 
 def _retry_after_s(response: urllib3.BaseHTTPResponse) -> float:
+    """Return how long to wait: what the service says in seconds, or a proxy as a date."""
     text = response.headers.get("Retry-After", "")
-    return float(text) if text.isascii() and text.isdigit() else 0.0
+    if text.isascii() and text.isdigit():
+        return float(text)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except ValueError:
+        return 0.0

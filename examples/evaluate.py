@@ -5,8 +5,8 @@
 
 PICTURES is a folder with a folder of images for each label, or a CSV file with the columns `file`
 and `label`. Prints the accuracy and the times of single images, then how many images a second one
-client gets through: one by one and in batches of 128, as JSON and as binary tensors. Writes
-`evaluation.png`, right and wrong answers, and `throughput.png`.
+client gets through: one by one and in batches of 128, or as many as fit into a body, as JSON and as
+binary tensors. Writes `evaluation.png`, right and wrong answers, and `throughput.png`.
 
 Needs the packages `requests`, `numpy`, `pillow` and `matplotlib`.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import random
 import sys
 import time
@@ -35,6 +36,7 @@ matplotlib.use("Agg")
 
 TIMEOUT_S = 60
 BATCH = 128
+LARGEST_BODY = 16 * 1024 * 1024  # bytes that the service takes, unless it is set otherwise
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
 
 Pixels = npt.NDArray[np.uint8]
@@ -61,10 +63,12 @@ class Verdict:
 class Service:
     """One model at one address."""
 
-    def __init__(self, url: str, model: str) -> None:
+    def __init__(self, url: str, model: str, key: str = "") -> None:
         self.url = url
         self.model = model
         self.session = requests.Session()
+        if key:
+            self.session.headers["Authorization"] = f"Bearer {key}"
         models = self.get("/models")["models"]
         (about,) = [each for each in models if each["name"] == model] or [None]
         if about is None:
@@ -81,13 +85,15 @@ class Service:
         return response.json()
 
     def post(self, path: str, **what: Any) -> requests.Response:
-        """Post, and wait where the service is busy."""
+        """Post, and wait where the service is busy, but not for ever."""
+        until = time.monotonic() + TIMEOUT_S
         while True:
             response = self.session.post(self.url + path, timeout=TIMEOUT_S, **what)
-            if response.status_code != 503:
+            pause_s = int(response.headers.get("Retry-After", 0))
+            if response.status_code not in (429, 503) or time.monotonic() + pause_s > until:
                 response.raise_for_status()
                 return response
-            time.sleep(int(response.headers["Retry-After"]))
+            time.sleep(max(0.1, pause_s))
 
     def ask(self, picture: Picture) -> Verdict:
         """Send one encoded image."""
@@ -173,16 +179,18 @@ def to_tensors(service: Service, pictures: Sequence[Picture]) -> list[Pixels]:
 
     The figures are about the way there and back, and it takes any pixels.
     """
-    batch = [pictures[place % len(pictures)] for place in range(BATCH)]
+    shapes = [entry["shape"][1:] for entry in service.tensors]
+    largest = sum(math.prod(shape) for shape in shapes) * len("[255], ")  # bytes of JSON
+    count = max(1, min(BATCH, (LARGEST_BODY - 1000) // largest))
+    batch = [pictures[place % len(pictures)] for place in range(count)]
     tensors = []
-    for entry in service.tensors:
-        _, height, width, channels = entry["shape"]
+    for height, width, channels in shapes:
         mode = "L" if channels == 1 else "RGB"
         items = []
         for picture in batch:
             with Image.open(picture.path) as image:
                 items.append(np.asarray(image.convert(mode).resize((width, height))))
-        tensors.append(np.stack(items).reshape(BATCH, height, width, channels))
+        tensors.append(np.stack(items).reshape(count, height, width, channels))
     return tensors
 
 
@@ -196,7 +204,7 @@ def by_json(service: Service, tensors: Sequence[Pixels]) -> Pixels:
 
 
 def by_binary(service: Service, tensors: Sequence[Pixels]) -> Pixels:
-    """Ask by the Open Inference Protocol with binary tensors both ways; as above."""
+    """Ask by the Open Inference Protocol, all outputs, with binary tensors both ways; as above."""
     names = [entry["name"] for entry in service.tensors]
     inputs = [
         {
@@ -207,7 +215,7 @@ def by_binary(service: Service, tensors: Sequence[Pixels]) -> Pixels:
         }
         for name, tensor in zip(names, tensors, strict=True)
     ]
-    outputs = [{"name": names[0], "parameters": {"binary_data": True}}]
+    outputs = [{"name": name, "parameters": {"binary_data": True}} for name in names]
     header = json.dumps({"inputs": inputs, "outputs": outputs}).encode()
     response = service.post(
         f"/v2/models/{service.model}/infer",
@@ -215,8 +223,9 @@ def by_binary(service: Service, tensors: Sequence[Pixels]) -> Pixels:
         headers={"Inference-Header-Content-Length": str(len(header))},
     )
     length = int(response.headers["Inference-Header-Content-Length"])
-    shape = json.loads(response.content[:length])["outputs"][0]["shape"]
-    return np.frombuffer(response.content[length:], "<f4").reshape(shape)
+    first = json.loads(response.content[:length])["outputs"][0]
+    end = length + first["parameters"]["binary_data_size"]
+    return np.frombuffer(response.content[length:end], "<f4").reshape(first["shape"])
 
 
 def per_second(call: Callable[[], Any], images: int, seconds: float) -> float:
@@ -233,10 +242,11 @@ def compare(service: Service, pictures: Sequence[Picture], seconds: float) -> di
     """Return images a second by each way; fail unless all ways give the same answers."""
     batch = to_tensors(service, pictures)
     single = [tensor[:1] for tensor in batch]
+    count = len(batch[0])
     answers = [by_binary(service, batch), by_json(service, batch)]
     if np.abs(answers[0] - answers[1]).max() > 1e-3:
         raise ValueError("JSON and binary tensors have different answers")
-    for place in range(0, BATCH, 16):
+    for place in range(0, count, 16):
         alone = by_binary(service, [tensor[place : place + 1] for tensor in batch])
         if np.abs(answers[0][place] - alone[0]).max() > 1e-3:
             raise ValueError("a batch has other answers than its images have alone")
@@ -244,8 +254,8 @@ def compare(service: Service, pictures: Sequence[Picture], seconds: float) -> di
         ("single: encoded image", lambda: service.ask(pictures[0]), 1),
         ("single: JSON tensor", lambda: by_json(service, single), 1),
         ("single: binary tensor", lambda: by_binary(service, single), 1),
-        (f"{BATCH}: JSON tensor", lambda: by_json(service, batch), BATCH),
-        (f"{BATCH}: binary tensor", lambda: by_binary(service, batch), BATCH),
+        (f"{count}: JSON tensor", lambda: by_json(service, batch), count),
+        (f"{count}: binary tensor", lambda: by_binary(service, batch), count),
     ]
     return {name: per_second(call, images, seconds) for name, call, images in ways}
 
@@ -267,13 +277,14 @@ def main() -> int:
     parser.add_argument("pictures", type=Path)
     parser.add_argument("--model", default="digits", help="default: %(default)s")
     parser.add_argument("--url", default="http://127.0.0.1:8000", help="default: %(default)s")
+    parser.add_argument("--key", default="", help="an API key, where the service asks for one")
     parser.add_argument("--most", type=int, default=1000, help="images to ask (default: 1000)")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each way of sending")
     parser.add_argument("--fold-case", action="store_true", help="let a and A count as the same")
     parser.add_argument("--out", type=Path, default=Path(), help="folder for the two pictures")
     arguments = parser.parse_args()
     try:
-        service = Service(arguments.url.rstrip("/"), arguments.model)
+        service = Service(arguments.url.rstrip("/"), arguments.model, arguments.key)
         pictures = read_pictures(arguments.pictures, service.labels)
         if not pictures:
             raise ValueError(f"no images in {arguments.pictures}")

@@ -98,7 +98,7 @@ class Feedback:
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 rows,
             )
-            file.execute("DELETE FROM predictions WHERE at < ?", [now - self._max_days * _DAY_S])
+            self._delete_old(file)
             while self._bytes(file) > self._max_bytes:
                 gone = file.execute(
                     "DELETE FROM predictions WHERE request_id IN (SELECT request_id FROM"
@@ -106,6 +106,14 @@ class Feedback:
                 )
                 if not gone.rowcount:
                     break
+
+    def purge(self) -> None:
+        """Let go of what is too old, of its last traces too: also where nothing new is kept."""
+        with self._file() as file:
+            file.execute("BEGIN IMMEDIATE")
+            gone = self._delete_old(file)
+        if gone:  # what was written lately is also in the journal
+            file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def find(self, request_id: str) -> Prediction | None:
         """Return a prediction without its image, or None where it is not kept."""
@@ -175,10 +183,19 @@ class Feedback:
             file.execute("PRAGMA journal_mode = WAL")
             file.execute("PRAGMA synchronous = NORMAL")
             file.execute("PRAGMA foreign_keys = ON")
+            file.execute("PRAGMA secure_delete = ON")  # photos of users: gone is gone
             file.execute("PRAGMA journal_size_limit = 16777216")
             file.executescript(_SCHEMA)
             self._opened = file
         return self._opened
+
+    def _delete_old(self, file: sqlite3.Connection) -> int:
+        # By the index, whose first column is one of two: this comes with every write.
+        gone = file.execute(
+            "DELETE FROM predictions WHERE (chosen_at IS NOT NULL) IN (0, 1) AND at < ?",
+            [self._clock() - self._max_days * _DAY_S],
+        )
+        return gone.rowcount
 
     @staticmethod
     def _bytes(file: sqlite3.Connection) -> int:

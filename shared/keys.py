@@ -15,7 +15,7 @@ the prefix.
     batchpoint:{tags:1}:drained           hash    since, items, rate: the measured drain rate
     batchpoint:{tags:1}:workers           zset    worker token -> until when it counts as alive
     batchpoint:{tags:1}:worker:<token>    string  JSON: what that worker says of itself
-    batchpoint:{tags:1}:since             string  since when one or more of them are alive
+    batchpoint:{tags:1}:since             string  since when it is served (beat.lua)
     batchpoint:{tags:1}:result:<id>       string  JSON: a result (messages.py), with a TTL
     batchpoint:{tags:1}:claim:<name>      string  id of the only request under an Idempotency-Key
     batchpoint:{tags:1}:mailbox:<token>   list    JSON lists of results for a web process, a TTL

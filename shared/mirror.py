@@ -3,7 +3,8 @@
 What serves reads the copy (`MODELS_FOLDER`); a process of its own keeps it like the original
 (`MODELS_URL`), so that no web process and no worker waits for a far-away store. A version of a
 model comes and goes at a stroke: it is fetched beside and moved into place. Only what changed is
-fetched. A version that is still being uploaded is left until two looks have found it the same.
+fetched. A version that is still being uploaded is left until two looks have found it the same; only
+an empty copy takes what there is at once.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Mirror:
         self._url = url
         self._folder = folder
         self._seen: Units | None = None
+        self.is_behind = False  # something is there that one more look has to find the same
 
     def sync(self) -> int:
         """Make the copy like the original; return how many files were fetched.
@@ -58,18 +60,25 @@ class Mirror:
         with self._alone():
             here, there = self._recorded(), self._list()
             seen, self._seen = self._seen, there
+            if seen is None:
+                seen = here or there
             fetched = 0
             # Versions first: a `model.toml` may be about one of them.
             for unit in sorted(there, key=lambda unit: (-unit.count("/"), unit)):
                 is_new = here.get(unit) != there[unit]
-                if is_new and (seen is None or seen.get(unit) == there[unit]):
+                if is_new and seen.get(unit) == there[unit]:
                     fetched += self._take(unit, here.get(unit, {}), there[unit])
                     here[unit] = there[unit]
                     self._record(here)
             for unit in sorted(set(here) - set(there), reverse=True):
                 self._drop(unit, here.pop(unit))
                 self._record(here)
+            self.is_behind = here != there
         return fetched
+
+    def holds_any(self) -> bool:
+        """Return whether the copy holds models. Raises `SettingError` where it is another's."""
+        return bool(self._recorded())
 
     def _list(self) -> Units:
         self._store.invalidate_cache()
@@ -147,21 +156,42 @@ class Mirror:
             yield
 
 
-def start_mirror(settings: Settings, command: Sequence[str]) -> Child | None:
+class Follower:
+    """The process that follows the store for ever, and is started anew when it has died."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = command
+        self._child = spawn(command)
+        self._started_at = time.monotonic()
+
+    def run_once(self, now: float) -> None:
+        """Start it anew where it has died, at `now` in monotonic seconds."""
+        if self._child.poll() is not None and now - self._started_at >= _LOOK_S:
+            _log.warning("mirror died", extra=fields(pid=self._child.pid))
+            self._child = spawn(self._command)
+            self._started_at = now
+
+    def children(self) -> list[Child]:
+        """Return the process."""
+        return [self._child]
+
+
+def start_mirror(settings: Settings, command: Sequence[str]) -> Follower | None:
     """Fetch what is wanted, then let a process follow it, where there is a URL.
 
     `command` is a script of ours with a flag that leads to `mirror` by its next word. Both are done
     by processes of their own: a store's library starts threads, and a web process is a fork.
-    Raises `SettingError` where nothing can be fetched.
+    Raises `SettingError` where nothing can be fetched and nothing is there.
     """
     if not settings.models_url:
         return None
     first = spawn([*command, "once"], subprocess.PIPE)
-    _, errors = first.communicate()
+    said, errors = first.communicate()
+    print(said.decode(errors="replace"), end="", flush=True)
     if first.returncode:
         last = errors.decode(errors="replace").strip().rpartition("\n")[2]
         raise SettingError(last.partition(": ")[2])  # without the name of the script
-    return spawn([*command, "follow"])
+    return Follower([*command, "follow"])
 
 
 def mirror(settings: Settings, how: str) -> None:
@@ -173,14 +203,25 @@ def mirror(settings: Settings, how: str) -> None:
 
 
 def sync_once(settings: Settings) -> None:
-    """Fetch what is wanted, where there is a URL. Raises `SettingError`."""
-    if settings.models_url:
-        try:
-            Mirror(settings.models_url, settings.models_folder).sync()
-        except SettingError:
-            raise
-        except Exception as error:  # every store has errors of its own
+    """Fetch what is wanted, where there is a URL.
+
+    A store that is away is a warning where the copy has models. Raises `SettingError`.
+    """
+    if not settings.models_url:
+        return
+    mirror = Mirror(settings.models_url, settings.models_folder)
+    try:
+        mirror.sync()
+        if mirror.is_behind:
+            time.sleep(_LOOK_S)
+            mirror.sync()
+    except SettingError:
+        raise
+    except Exception as error:  # every store has errors of its own
+        if not mirror.holds_any():
             raise SettingError(f"MODELS_URL={settings.models_url}: {error}") from error
+        about = "models cannot be fetched: those of the copy are served"
+        _log.warning(about, extra=fields(url=settings.models_url, error=str(error)))
 
 
 def follow(settings: Settings, goes_on: Callable[[], bool] = lambda: True) -> None:

@@ -83,7 +83,7 @@ class Settings:
     max_batch: int = _setting(32, "Largest batch, in items, that a worker measures and runs")
     max_body_bytes: int = _setting(16 * MIB, "Largest body of an HTTP request")
     max_pixels: int = _setting(50_000_000, "Largest image, in pixels")
-    max_points: int = _setting(16, "Most points of one photo in one request")
+    max_points: int = _setting(16, "Most points of one photo in one request", high=1_000)
     max_items: int = _setting(256, "Most images or tensors in one request", high=65_535)
     body_timeout_s: int = _setting(20, "How long a client may take to send a body")
     header_timeout_s: int = _setting(10, "How long a client may take to send the header")

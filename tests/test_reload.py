@@ -90,7 +90,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reloading(models: Path) -> Iterator[Service]:
     """A service on that folder, with two web processes."""
     with Service(
-        WORKERS="1",
+        WORKERS="2",
         WEB_PROCESSES="2",
         ENGINE="litert",
         MODELS_FOLDER=str(models),

@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
 
 _LOOK_S = 1.0
-# From when a version is wanted and has a live worker until it is turned to: longer than a look
-# takes to come round, so that no process learns of it too late.
+# From when a version is wanted and its workers are all alive until it is turned to: longer than a
+# look takes to come round, so that no process learns of it too late.
 _NOTICE_S = 2.0
 
 
@@ -52,7 +52,7 @@ class _Versions:
 
     current: Served
     known: dict[str, Served] = field(default_factory=dict)
-    live: set[str] = field(default_factory=set)  # versions with workers
+    live: set[str] = field(default_factory=set)  # versions that workers serve
     labels: Mapping[str, str] = field(default_factory=dict)  # names that stand for a version
     turn: tuple[float, Served] | None = None  # from when on, monotonic seconds, another is current
 
@@ -143,14 +143,14 @@ class Catalog:
 
         Raises `ManifestError`, `OSError` and `RedisError`; then all stays as it is.
         """
-        for name, wanted in self._read().items():
-            self._turn(self._models[name], wanted, self._shelves[name].changed)
+        for name, found in self._read().items():
+            self._turn(self._models[name], found, self._shelves[name].changed)
         while self._gone and self._gone[0][0] < time.monotonic():
             self._gone.pop(0)[1].dispatcher.stop()
 
-    def _read(self) -> dict[str, list[Served]]:
+    def _read(self) -> dict[str, list[Model]]:
         """Return per model what is in the folder, the version that is wanted first."""
-        found: dict[str, list[Served]] = {}
+        found: dict[str, list[Model]] = {}
         shelves = self._shelves = self._folder.scan()
         for name, shelf in shelves.items():
             models = [version.model for version in shelf.versions if version.model]
@@ -167,33 +167,54 @@ class Catalog:
             for model in models:
                 if model.version not in known:
                     known[model.version] = self._serve(model)
-            found[name] = [known[model.version] for model in models]
+            found[name] = models
         for name in set(self._models) - {self.default, *shelves}:
             for served in self._models.pop(name).known.values():
                 self._part_with(served)
         return found
 
-    def _turn(self, versions: _Versions, wanted: Sequence[Served], changed: float) -> None:
+    def _turn(self, versions: _Versions, found: Sequence[Model], changed: float) -> None:
         """Decide which version is asked from when on."""
         current = versions.now()
         ages = {
             served.model.version: served.queue.served_ms() for served in versions.known.values()
         }
         versions.live = {version for version, age in ages.items() if age is not None}
+        current = self._renew(versions, found, current)
+        wanted = [versions.known[model.version] for model in found]
         live = [served for served in wanted if served.model.version in versions.live]
         best = live[0] if live else current
         if best is current:
             versions.turn = None
         else:
             alive_s = (ages[best.model.version] or 0.0) / 1000
-            wanted_s = max(0.0, time.time() - changed)  # a clock may have been set back
-            left_s = _NOTICE_S - min(alive_s, wanted_s)
-            versions.turn = time.monotonic() + left_s, best
+            now = time.time()
+            # What is dated in the future (a clock was set back) says nothing.
+            wanted_s = now - changed if changed <= now else float("inf")
+            turns_at = time.monotonic() + _NOTICE_S - min(alive_s, wanted_s)
+            if versions.turn is None or versions.turn[1] is not best:
+                versions.turn = turns_at, best
+            else:  # never later than it was to be: the old workers go some time after that
+                versions.turn = min(versions.turn[0], turns_at), best
         in_use = {id(served) for served in (current, best, *wanted)}
         for version, served in list(versions.known.items()):
             if id(served) not in in_use and version not in versions.live:
                 del versions.known[version]
                 self._part_with(served)
+
+    def _renew(self, versions: _Versions, found: Sequence[Model], current: Served) -> Served:
+        """Take up what a version has become while no worker served it; return the current one.
+
+        As long as workers serve it, they serve what it was.
+        """
+        for model in found:
+            served = versions.known[model.version]
+            if served.model != model and model.version not in versions.live:
+                versions.known[model.version] = self._serve(model)
+                self._part_with(served)
+                if served is current:
+                    current = versions.current = versions.known[model.version]
+        return current
 
     def _part_with(self, served: Served) -> None:
         self._gone.append((time.monotonic() + self._kept_s, served))

@@ -55,9 +55,9 @@ class Dispatcher:
         self._receive_s = receive_s
         self._heartbeat_s = heartbeat_s
         self._mailbox = secrets.token_hex(16)
-        self._outbox: Outbox[Ticket] = Outbox()
+        self._outbox: Outbox[Ticket | None] = Outbox()  # None: look whether it goes on
         self._waiting: dict[str, Ticket] = {}
-        self._joined: Outbox[Ticket] = Outbox()
+        self._joined: Outbox[Ticket | None] = Outbox()  # likewise
         self._away = False  # Redis did not answer the last enqueue
         self._started = False
         self._stopping = False
@@ -111,8 +111,8 @@ class Dispatcher:
         except gevent.Timeout:
             raise self._too_late(ticket) from None
         finally:
-            kept_s = max(0.0, ticket.left_s()) if ticket.accepted.successful() else 0.0
-            gevent.spawn_later(kept_s, self._forget, ticket)
+            if not ticket.accepted.successful():
+                self._forget(ticket)  # else that is the sweep's
 
     def stop(self) -> None:
         """Let what it does on Redis end once nobody waits: no more requests will come."""
@@ -150,12 +150,19 @@ class Dispatcher:
             except Exception:  # the process's only waiter must not end
                 _log.exception("dispatch failed")
             gevent.sleep(0.1)
+        for box in (self._outbox, self._joined):  # whose loops wait for a ticket
+            box.put(None)
 
     def _send_loop(self) -> None:
-        while True:
-            tickets = [self._outbox.get()]
-            while sum(ticket.size for ticket in tickets) < _SEND_BYTES and self._outbox.qsize():
-                tickets.append(self._outbox.get())
+        while self._goes_on():
+            tickets: list[Ticket] = []
+            while not tickets or self._outbox.qsize():
+                ticket = self._outbox.get()
+                if ticket is None:
+                    break
+                tickets.append(ticket)
+                if sum(ticket.size for ticket in tickets) >= _SEND_BYTES:
+                    break
             # One that was sent before may have come through, though the reply did not.
             self._unwanted += [ticket.id for ticket in tickets if not self._is_wanted(ticket)]
             tickets = [ticket for ticket in tickets if self._is_wanted(ticket)]
@@ -227,6 +234,9 @@ class Dispatcher:
         """Find results whose message was lost, and send again what Redis has lost."""
         while self._goes_on():
             gevent.sleep(_SWEEP_S)
+            for ticket in list(self._waiting.values()):
+                if ticket.left_s() <= 0:  # of a 202: nobody waits for its end
+                    self._forget(ticket)
             since = time.monotonic() - _SWEEP_S
             self._look_after(
                 [ticket for ticket in self._waiting.values() if ticket.accepted_at < since]
@@ -234,11 +244,13 @@ class Dispatcher:
 
     def _join_loop(self) -> None:
         """Find the results of retries: they are sent to the process that had the request first."""
-        while True:
-            joined = [self._joined.get()]
+        while self._goes_on():
+            found = [self._joined.get()]
             while self._joined.qsize():
-                joined.append(self._joined.get())
-            joined = [ticket for ticket in joined if self._waiting.get(ticket.id) is ticket]
+                found.append(self._joined.get())
+            joined = [
+                ticket for ticket in found if ticket and self._waiting.get(ticket.id) is ticket
+            ]
             for ticket in joined:
                 self._joined.put(ticket)  # for the next look; one that is answered is left out then
             self._look_after([ticket for ticket in joined if ticket.accepted_at < float("inf")])

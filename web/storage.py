@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
 
 _WAITING_BYTES = 32 * 1024 * 1024
+_LABEL_BYTES = 350  # that one label and its probability take in memory, about
+_PURGE_S = 3600.0
 _AGAIN_S = 0.3  # another process may be just about to write what is asked for
 
 
@@ -35,23 +38,21 @@ class Storage:
         self._feedback = feedback
         self._pool = ThreadPool(1)
         self._waiting: list[Prediction] = []
-        self._waiting_bytes = 0
+        self._waiting_bytes = 0  # with what is just being written
         self._more = Event()
-        self._started = False
 
     def keep(self, model: Model, image: bytes, result: Result) -> None:
         """Have a prediction written soon; where writing does not keep up, it is let go."""
-        if self._waiting_bytes + len(image) > _WAITING_BYTES:
+        labels = sum(len(found) for item in result.items for found in item.values())
+        size = len(image) + _LABEL_BYTES * labels
+        if self._waiting_bytes + size > _WAITING_BYTES:
             _seldom.warning("prediction not kept", waiting_bytes=self._waiting_bytes)
             return
         points = json.loads(result.context)["points"]
         items = [{"point": point, **item} for point, item in zip(points, result.items, strict=True)]
         self._waiting.append(Prediction(result.id, model.name, result.version, image, items))
-        self._waiting_bytes += len(image)
+        self._waiting_bytes += size
         self._more.set()
-        if not self._started:
-            self._started = True
-            gevent.spawn(self._write)
 
     def find(self, request_id: str) -> Prediction | None:
         """Return a prediction, without its image, or None. Raises `StorageError`."""
@@ -71,12 +72,23 @@ class Storage:
         except sqlite3.Error as error:
             raise StorageError(f"the feedback file: {error}") from error
 
-    def _write(self) -> None:
+    def run(self) -> None:
+        """Write what is to be kept, and let go of what is too old: now and each hour, for ever."""
+        purge_at = time.monotonic()
         while True:
-            self._more.wait()
+            if time.monotonic() >= purge_at:
+                purge_at = time.monotonic() + _PURGE_S
+                self._try("feedback not purged", self._feedback.purge)
+            self._more.wait(purge_at - time.monotonic())
             self._more.clear()
-            batch, self._waiting, self._waiting_bytes = self._waiting, [], 0
-            try:
-                self._pool.apply(self._feedback.keep, (batch,))
-            except (sqlite3.Error, OSError) as error:
-                _seldom.warning("predictions not kept", error=str(error), predictions=len(batch))
+            if self._waiting:
+                batch, size = self._waiting, self._waiting_bytes
+                self._waiting = []
+                self._try("predictions not kept", self._feedback.keep, batch)
+                self._waiting_bytes -= size
+
+    def _try(self, failure: str, call: Callable[..., None], *arguments: Any) -> None:
+        try:
+            self._pool.apply(call, arguments)
+        except Exception as error:  # whatever it was, the next is written
+            _seldom.warning(failure, error=repr(error))

@@ -7,8 +7,9 @@ of raw pixels for each of its classifiers, by the classifier's name.
 from __future__ import annotations
 
 import base64
-import binascii
+import math
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from shared.images import Pixels
 from shared.manifest import Classifier, Model
 from shared.messages import Result
+from web.bodies import parse_base64
 from web.prediction import Query
 
 IMAGE = "image"  # the input that is no classifier's
@@ -31,31 +33,55 @@ class TensorError(ValueError):
 def to_pixels(values: Any, classifier: Classifier) -> Pixels:
     """Return the pixels of a batch: uint8 [items, height, width, channels].
 
-    `values` are numbers from 0 to 255, rounded here; of one channel, its axis may be left out.
-    Raises `TensorError`.
+    `values` are numbers from 0 to 255, rounded here; of one channel, its axis may be left out, and
+    an item may be flat. Raises `TensorError`, also for numbers that were scaled: those from 0 to 1
+    would be rounded to black.
     """
     name, shape = classifier.name, classifier.shape
-    try:
-        array = np.asarray(values)
-    except (ValueError, OverflowError) as error:
-        raise TensorError(f"{name!r} is not a tensor: its rows differ in length") from error
+    array = to_array(values, name)
     if array.dtype.kind not in "iuf":
         raise TensorError(f"{name!r} has what is not a number")
     if shape[2] == 1 and array.shape[1:] == shape[:2]:
         array = array[..., np.newaxis]
+    elif array.shape[1:] == (math.prod(shape),):
+        array = array.reshape(-1, *shape)
     if array.shape[1:] != shape or not len(array):
         raise TensorError(f"{name!r} is {list(array.shape)}, not {[-1, *shape]}")
     if not ((array >= 0) & (array <= 255)).all():
         raise TensorError(f"{name!r} has a number that is not a pixel's, from 0 to 255")
-    pixels: Pixels = np.rint(array).astype(np.uint8)
+    rounded = np.rint(array)
+    if array.max() <= 1 and (array != rounded).any():
+        raise TensorError(f"{name!r} is scaled to 0 to 1; pixels are from 0 to 255")
+    pixels: Pixels = rounded.astype(np.uint8)
     return pixels
+
+
+def to_array(values: Any, name: str) -> npt.NDArray[Any]:
+    """Return the numbers of nested lists as float64, an array as it is. Raises `TensorError`.
+
+    NumPy alone would make each text in them as long as the longest, and read some as numbers.
+    """
+    if isinstance(values, np.ndarray):
+        return values
+    level, shape = [values], []
+    while level and isinstance(level[0], list):
+        if not all(isinstance(row, list) for row in level) or len(set(map(len, level))) > 1:
+            raise TensorError(f"{name!r} is not a tensor: its rows differ in length")
+        shape.append(len(level[0]))
+        level = list(chain.from_iterable(level))
+    if not set(map(type, level)) <= {int, float}:
+        raise TensorError(f"{name!r} has what is not a number")
+    try:
+        return np.array(level, np.float64).reshape(shape)
+    except (ValueError, OverflowError) as error:  # nested deeper, or larger, than numbers are here
+        raise TensorError(f"{name!r} has too many axes, or a number that is too large") from error
 
 
 def to_image(text: Any) -> bytes:
     """Return the encoded image that base64 text stands for. Raises `TensorError`."""
     try:
         if isinstance(text, str):
-            return binascii.a2b_base64(text, strict_mode=True)
+            return parse_base64(text)
     except ValueError:
         pass
     raise TensorError("an image is not base64")

@@ -23,15 +23,16 @@ from worker.upkeep import Upkeep
 _log = logging.getLogger(__name__)
 
 
-def work(settings: Settings, model: Model, choice: Choice, token: str) -> None:
+def work(settings: Settings, model: Model, choice: Choice, token: str, crew: int) -> None:
     """Load the engine that was chosen and serve `model` until SIGTERM or SIGINT.
 
-    Raises `worker.trial.EngineError`.
+    `crew` is how many workers its parent has for the model: the version is not asked before they
+    are all alive. Raises `worker.trial.EngineError`.
     """
     started = time.monotonic()
     engine = load(choice.engine, settings, model)
     load_ms = round((time.monotonic() - started) * 1000)
-    about = {"load_ms": load_ms, "why": choice.why, "trials": choice.trials}
+    about = {"crew": crew, "load_ms": load_ms, "why": choice.why, "trials": choice.trials}
     serve(settings, model, engine, token, about)
 
 

@@ -26,8 +26,8 @@ from worker.trial import Choice, EngineError
 
 _log = logging.getLogger(__name__)
 
-# The web tier looks each second and turns 2 s after the first worker was alive; what it was
-# preparing for the old queue then comes in, each request before its deadline.
+# The web tier looks each second and turns 2 s after all workers were alive; what it was preparing
+# for the old queue then comes in, each request before its deadline.
 _TURN_S = 4.0
 _MOST_DEATHS = 3  # before it was ready
 _REFUSED = 2  # a worker's exit status where it cannot serve the model
@@ -53,11 +53,12 @@ class Yard(Protocol):
 class _Group:
     """The workers of one version."""
 
-    version: Version
+    version: Version  # as it was when its workers were started
     crew: Crew
     queue: Queue
     leaves_at: float = float("inf")  # not before
     is_dismissed: bool = False
+    noted: Version | None = None  # as it was last seen in the folder
 
     def is_ready(self) -> bool:
         alive = {worker.get("token") for worker in self.queue.census().workers}
@@ -65,17 +66,26 @@ class _Group:
 
     def note_changes(self, found: Version) -> None:
         """Say, once, that files of a version that serves were changed."""
-        known = self.version
-        if found.files != known.files or (found.model or known.model) != known.model:
+        if not self.is_of(found) and not (self.noted and _are_alike(self.noted, found)):
             _log.warning(
                 "changes of a version that serves are not taken up: make a new version",
                 extra=fields(version=found.number, queue=self.queue.name),
             )
-        self.version = found
+        self.noted = found
+
+    def is_of(self, found: Version) -> bool:
+        """Return whether its workers serve what now is in the folder."""
+        return _are_alike(self.version, found)
 
     def is_idle(self) -> bool:
         census = self.queue.census()
         return not census.items and not census.leased
+
+
+def _are_alike(one: Version, other: Version) -> bool:
+    """Return whether two looks at a version found the same, but for what cannot be read."""
+    is_readable = one.model is not None and other.model is not None
+    return one.files == other.files and (one.model == other.model or not is_readable)
 
 
 class _Decision(threading.Thread):
@@ -193,9 +203,13 @@ class Rollout:
             return
         if self._next is not None:
             return
-        for group in self._leaving:
-            if group.version.number == number and not group.is_dismissed:  # back again
+        mine = [group for group in self._leaving if group.version.number == number]
+        if not all(group.is_of(wanted) for group in mine):
+            return  # until they are gone: the two would take from one queue
+        for group in mine:
+            if not group.is_dismissed:  # back again
                 self._leaving.remove(group)
+                group.crew.deaths.clear()  # those were while it served
                 self._next = group
                 return
         self._decide(wanted)
@@ -216,7 +230,7 @@ class Rollout:
 
     def _see_to_next(self, now: float, group: _Group) -> None:
         """Let `group` serve when all of its workers are ready."""
-        deaths, is_alone = group.crew.deaths, False
+        deaths, is_alone, is_known = group.crew.deaths, False, False
         try:
             is_alone = group.queue.served_ms() is None
             if group.is_ready():
@@ -228,9 +242,11 @@ class Rollout:
                 group.leaves_at = float("inf")
                 deaths.clear()
                 return
+            is_known = True
         except RedisError as error:
             _log.warning("redis is away", extra=fields(error=str(error)))
-        if _REFUSED in deaths or len(deaths) >= _MOST_DEATHS:
+        # Without Redis nobody knows whether they are ready; one that refuses has said so itself.
+        if _REFUSED in deaths or (is_known and len(deaths) >= _MOST_DEATHS):
             self._send_away(now, group)
             if is_alone:  # nobody can have turned to it
                 group.leaves_at = now

@@ -20,7 +20,7 @@ _EVERY_S = 0.05
 
 
 class Charge(Protocol):
-    """What a parent looks after: a crew, or a fleet of them."""
+    """What a parent looks after: a crew, a fleet of them, or the mirror."""
 
     def run_once(self, now: float) -> None:
         """Do what is due at `now`, in monotonic seconds."""
@@ -34,8 +34,8 @@ class Charge(Protocol):
 class Supervisor:
     """Keeps turning the crank of what it looks after."""
 
-    def __init__(self, charge: Charge) -> None:
-        self._charge = charge
+    def __init__(self, *charges: Charge) -> None:
+        self._charges = charges
         self._stop = threading.Event()
 
     def run(self) -> int:
@@ -45,10 +45,12 @@ class Supervisor:
         all_ended = False
         try:
             while not self._stop.is_set():
-                self._charge.run_once(time.monotonic())
+                for charge in self._charges:
+                    charge.run_once(time.monotonic())
                 self._stop.wait(_EVERY_S)
         finally:
-            all_ended = stop_all(self._charge.children(), patience_s=30)
+            children = [child for charge in self._charges for child in charge.children()]
+            all_ended = stop_all(children, patience_s=30)
         return 0 if all_ended else 1
 
     def stop(self) -> None:

@@ -51,7 +51,7 @@ class ProcessYard:
             device = f"CUDA_VISIBLE_DEVICES={gpus[(offset + place) % len(gpus)]}" if gpus else ""
             pinned = ["env", device] if gpus else []
             about = ["--token", token, "--choice", json.dumps(asdict(choice))]
-            return spawn([*pinned, *self._command(model), *about])
+            return spawn([*pinned, *self._command(model), *about, "--crew", str(count)])
 
         return Crew(count, start, partial(return_leases, self.queue(model)))
 

@@ -1,9 +1,9 @@
 -- Returns requests whose lease has ended, and those of a worker known to be dead, to the head of
 -- the queue. One that has been lost too often is answered so.
--- KEYS: queue load pending leases leased owners attempts bell workers
+-- KEYS: queue load pending leases leased owners attempts bell workers since
 -- ARGV: prefix, token of a dead worker or '', max attempts, TTL of a result (ms), of the keys (ms)
 -- Reply: how many were returned to the queue
-local queue, load, pending, leases, leased, owners, attempts, bell, workers = unpack(KEYS)
+local queue, load, pending, leases, leased, owners, attempts, bell, workers, since = unpack(KEYS)
 local prefix, dead, max_attempts = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local result_ttl_ms, ttl_ms = tonumber(ARGV[4]), ARGV[5]
 local now, returned = now_ms(), 0
@@ -11,6 +11,7 @@ local now, returned = now_ms(), 0
 if dead ~= '' then
   redis.call('ZREM', workers, dead)
   redis.call('DEL', prefix .. 'worker:' .. dead)
+  if redis.call('ZCOUNT', workers, now, '+inf') == 0 then redis.call('DEL', since) end
   local owned = redis.call('HGETALL', owners)
   for i = 1, #owned, 2 do
     if owned[i + 1] == dead then redis.call('ZADD', leases, 'XX', 0, owned[i]) end

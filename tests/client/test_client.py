@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import socketserver
 import threading
 import time
 from collections.abc import Iterator
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -134,7 +136,7 @@ def test_a_retry_waits_as_told_and_is_the_same_request(client: Client, server: S
     assert len({headers["Idempotency-Key"] for headers in sent}) == 1
     deadlines = [int(headers["X-Request-Timeout-Ms"]) for headers in sent]
     assert deadlines[0] <= 5000
-    assert deadlines[1] <= deadlines[0] - 1000, "what is left of the time is the deadline"
+    assert deadlines[1] <= deadlines[0] - 900, "it is nine tenths of the time that is left"
     client.predict(b"photo")
     assert server.seen[-1][1]["Idempotency-Key"] != sent[0]["Idempotency-Key"]
 
@@ -156,7 +158,64 @@ def test_a_server_that_hangs_is_left_in_time(client: Client, server: Server) -> 
     assert time.monotonic() - started < 1
 
 
-@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def drip(listener: socket.socket, at_once: bytes, drops: bytes) -> None:
+    """Answer everybody with `at_once`, then `drops` again and again, each a moment later."""
+    with contextlib.suppress(OSError):
+        while True:
+            connection, _ = listener.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(at_once)
+                while True:
+                    time.sleep(0.05)
+                    connection.sendall(drops)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "drops"),
+    [
+        (b"", b"H"),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+    ],
+    ids=["status", "headers", "body", "chunks"],
+)
+def test_a_server_that_drips_is_left_in_time(at_once: bytes, drops: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=drip, args=[listener, at_once, drops], daemon=True).start()
+        with Client(f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+            started = time.monotonic()
+            with pytest.raises(UnavailableError):
+                client.predict(b"photo", timeout_s=0.5)
+            assert 0.4 < time.monotonic() - started < 1
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def test_the_service_s_deadline_leaves_time_for_its_answer(client: Client, server: Server) -> None:
+    client.predict(b"photo", timeout_s=1)
+    client.predict(b"photo", timeout_s=60)
+    first, second = (int(headers["X-Request-Timeout-Ms"]) for _, headers, _ in server.seen)
+    assert 700 < first <= 900
+    assert second == 30_000, "the longest that the service takes"
+
+
+def test_a_date_to_come_back_at_is_kept(client: Client, server: Server) -> None:
+    date = formatdate(time.time() + 2, usegmt=True)  # in whole seconds: 1 to 2 from now
+    server.replies = [(503, {"Retry-After": date}, PROBLEM), GOOD]
+    started = time.monotonic()
+    client.predict(b"photo")
+    assert 0.9 < time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("told", ["soon", "-1", "Thu, 01 Jan 1970 00:00:00 GMT", "²"])
+def test_what_says_nothing_of_when_to_come_back_is_not_waited_for(
+    told: str, client: Client, server: Server
+) -> None:
+    server.replies = [(503, {"Retry-After": told.encode().decode("latin-1")}, PROBLEM), GOOD]
+    assert client.predict(b"photo", timeout_s=1)["themes"]
+
+
+@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
 def test_the_default_stands_in_where_the_service_fails(
     status: int, client: Client, server: Server
 ) -> None:

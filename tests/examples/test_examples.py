@@ -122,3 +122,24 @@ def test_the_evaluation_counts_what_is_right_and_compares_the_ways(
     for name in ("evaluation.png", "throughput.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.width > 500
+
+
+@pytest.mark.service
+def test_the_evaluation_sends_no_more_than_a_body_holds(
+    service: Service, photos: dict[str, bytes], tmp_path: Path
+) -> None:
+    (tmp_path / "Cats").mkdir()
+    (tmp_path / "Cats" / "photo.jpg").write_bytes(photos["chelsea"])
+    done = subprocess.run(
+        [
+            *(sys.executable, "examples/evaluate.py", str(tmp_path), "--url", service.url),
+            *("--model", "tags", "--seconds", "0.3", "--out", str(tmp_path), "--key", "any"),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "15: JSON tensor" in done.stdout
+    assert "15: binary tensor" in done.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,27 @@ def test_what_is_too_old_goes_with_its_choices(feedback: Feedback, clock: Clock)
     feedback.keep([made(2)])
     assert kept(feedback, 3) == [1, 2]
     assert list(feedback.choices()) == []
+
+
+def test_what_is_too_old_goes_where_nothing_new_comes_and_leaves_no_trace(
+    feedback: Feedback, clock: Clock, tmp_path: Path
+) -> None:
+    photo = replace(made(0), image=b"a photo of somebody" * 2000)
+    feedback.keep([photo, made(1)])
+    feedback.choose(made(1).request_id, 0, {"themes": "Dogs"})
+
+    def traces() -> int:
+        return sum(b"of somebody" in path.read_bytes() for path in tmp_path.iterdir())
+
+    clock.now += 6 * DAY
+    feedback.purge()
+    assert kept(feedback, 2) == [0, 1]
+    assert traces()
+    clock.now += 2 * DAY
+    feedback.purge()
+    assert kept(feedback, 2) == []
+    assert list(feedback.choices()) == []
+    assert not traces()
 
 
 def test_over_the_bound_those_without_a_choice_go_first_then_the_oldest(

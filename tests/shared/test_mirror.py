@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from shared.folder import ModelsFolder
-from shared.mirror import Mirror
+from shared.mirror import Follower, Mirror, sync_once
+from shared.processes import stop_all
 from shared.settings import SettingError, Settings
 from tests.service import ROOT
 
@@ -106,6 +108,47 @@ def test_a_store_that_is_empty_or_away_takes_nothing_from_the_copy(
     with pytest.raises(FileNotFoundError):
         mirror.sync()
     assert len(held(tmp_path)) == 3
+
+
+def test_a_restart_does_not_take_a_version_that_is_half_there(store: Store, tmp_path: Path) -> None:
+    Mirror(store.url, tmp_path).sync()
+    store.write("digits/2/graph.pb", "two")
+    restarted = Mirror(store.url, tmp_path)
+    assert restarted.sync() == 0
+    assert restarted.is_behind
+    store.write("digits/2/labels.txt", "0\n1\n")
+    assert [restarted.sync(), restarted.sync()] == [0, 2]
+    assert not restarted.is_behind
+
+
+def test_a_start_while_the_store_is_away_goes_on_with_the_copy(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(models_url=store.url, models_folder=tmp_path)
+    sync_once(settings)
+    store.remove("digits")
+    sync_once(settings)
+    assert "those of the copy are served" in caplog.text
+    assert len(held(tmp_path)) == 3
+    with pytest.raises(SettingError, match="no model"):
+        sync_once(Settings(models_url=store.url, models_folder=tmp_path / "empty"))
+
+
+def test_a_follower_that_dies_is_started_anew_but_not_in_haste() -> None:
+    follower = Follower([sys.executable, "-c", "import time; time.sleep(60)"])
+    (first,) = follower.children()
+    now = time.monotonic()
+    follower.run_once(now + 10)
+    assert follower.children() == [first], "it lives"
+    first.kill()
+    first.wait()
+    follower.run_once(now + 1)
+    assert follower.children() == [first]
+    follower.run_once(now + 10)
+    (second,) = follower.children()
+    assert second.poll() is None
+    assert second.pid != first.pid
+    stop_all([second], patience_s=5)
 
 
 def test_a_folder_that_holds_anything_else_is_left_alone(store: Store, tmp_path: Path) -> None:

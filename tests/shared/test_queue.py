@@ -111,6 +111,25 @@ def test_without_a_live_worker_nothing_is_accepted(client: redis.Redis) -> None:
     assert enqueue(queue, make_request()) == ["no_worker"]
 
 
+def test_a_version_is_served_from_when_a_whole_crew_is_alive_until_nobody_is(
+    client: redis.Redis,
+) -> None:
+    queue = Queue(client, "tags", Settings())
+    queue.beat("v", {"crew": 2})
+    queue.beat("v", {"crew": 2})
+    assert queue.served_ms() is None
+    queue.beat("w", {"crew": 2})
+    time.sleep(0.05)
+    queue.beat("v", {"crew": 2})
+    served_ms = queue.served_ms()
+    assert served_ms is not None
+    assert served_ms >= 50
+    queue.reap(dead="v")
+    assert queue.served_ms() is not None, "one is enough to go on"
+    queue.reap(dead="w")
+    assert queue.served_ms() is None
+
+
 def test_a_redis_that_forgot_its_workers_is_told_from_one_whose_workers_ended(
     queue: Queue, client: redis.Redis
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -130,6 +131,89 @@ def test_a_version_that_is_removed_is_asked_until_another_has_workers(
         catalog.find("tags", "2")
     kept = {served.model.version for served in catalog.everything()}
     assert kept == {"1", "2"}, "its results can be fetched still"
+
+
+def change_size(folder: Path, version: str) -> None:
+    """Give the crops of a version another size."""
+    path = folder / "tags" / version / "model.toml"
+    if not path.exists():
+        shutil.copy(folder / "tags" / "model.toml", path)
+    text = path.read_text()
+    assert "pixels = 9 }" in text
+    assert "size = [9, 9]" in text
+    path.write_text(text.replace("pixels = 9 }", "pixels = 7 }").replace("[9, 9]", "[7, 7]"))
+
+
+def width(served: Served) -> int:
+    """Return the width of the crop for the colours."""
+    (colors,) = [each for each in served.model.classifiers if each.name == "colors"]
+    return colors.crop.width
+
+
+def test_a_version_that_changed_before_it_had_workers_is_asked_as_it_is_now(
+    folder: Path, make: Callable[[], Catalog], beat: Callable[[str], None]
+) -> None:
+    catalog = make()
+    beat("1")
+    copy(folder, "2")
+    catalog.look()
+    change_size(folder, "2")
+    catalog.look()
+    beat("2")
+    catalog.look()
+    time.sleep(NOTICE_S)
+    assert catalog.find().model.version == "2"
+    assert width(catalog.find()) == 7
+
+
+def test_the_version_that_is_asked_is_taken_anew_once_its_workers_are_gone(
+    folder: Path, make: Callable[[], Catalog], beat: Callable[[str], None], client: redis.Redis
+) -> None:
+    catalog = make()
+    beat("1")
+    catalog.look()
+    change_size(folder, "1")
+    catalog.look()
+    assert width(catalog.find()) == 9, "its workers serve what it was"
+    before = catalog.find()
+    Queue(client, "tags:1", Settings()).reap(dead="w1")
+    catalog.look()
+    assert width(catalog.find()) == 7
+    assert before in catalog.everything(), "its results can be fetched still"
+    assert catalog.find().dispatcher is not before.dispatcher
+
+
+@pytest.mark.parametrize("ahead_s", [3600.0, 0.0])
+def test_a_folder_dated_in_the_future_is_turned_to_all_the_same(
+    ahead_s: float, folder: Path, make: Callable[[], Catalog], beat: Callable[[str], None]
+) -> None:
+    catalog = make()
+    beat("1")
+    catalog.look()
+    copy(folder, "2")
+    os.utime(folder / "tags", (time.time() + ahead_s, time.time() + ahead_s))
+    beat("2")
+    until = time.monotonic() + NOTICE_S * 1.5
+    while time.monotonic() < until:  # looks within the notice must not put it off
+        catalog.look()
+        time.sleep(NOTICE_S / 10)
+    assert catalog.find().model.version == "2"
+
+
+def test_a_folder_touched_again_and_again_does_not_put_off_the_turn(
+    folder: Path, make: Callable[[], Catalog], beat: Callable[[str], None]
+) -> None:
+    catalog = make()
+    beat("1")
+    catalog.look()
+    copy(folder, "2")
+    beat("2")
+    until = time.monotonic() + NOTICE_S * 1.5
+    while time.monotonic() < until:
+        os.utime(folder / "tags")
+        catalog.look()
+        time.sleep(NOTICE_S / 10)
+    assert catalog.find().model.version == "2"
 
 
 def test_a_redis_that_forgot_everything_changes_nothing(

@@ -96,6 +96,7 @@ def test_many_at_once_are_all_kept_whichever_process_they_reach(
     [
         ({"chosen": {"themes": "Cats"}}, 422, "bad-parameter"),
         ({"request_id": 7, "chosen": {"themes": "Cats"}}, 422, "bad-parameter"),
+        ({"request_id": "\ud800", "chosen": {"themes": "Cats"}}, 422, "bad-parameter"),
         ({"request_id": "0" * 32, "chosen": {"themes": "Cats"}}, 404, "not-found"),
         ({"request_id": "'; --", "chosen": {"themes": "Cats"}}, 404, "not-found"),
         ({"request_id": OWN, "chosen": {}}, 422, "bad-parameter"),
@@ -106,6 +107,7 @@ def test_many_at_once_are_all_kept_whichever_process_they_reach(
         ({"request_id": OWN, "chosen": {"themes": ""}}, 422, "bad-parameter"),
         ({"request_id": OWN, "place": 1, "chosen": {"themes": "Cats"}}, 422, "bad-parameter"),
         ({"request_id": OWN, "place": -1, "chosen": {"themes": "Cats"}}, 422, "bad-parameter"),
+        ({"request_id": OWN, "place": False, "chosen": {"themes": "Cats"}}, 422, "bad-parameter"),
         ({"request_id": OWN, "place": "0", "chosen": {"themes": "Cats"}}, 422, "bad-parameter"),
     ],
 )

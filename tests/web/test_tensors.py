@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
+import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -17,7 +20,7 @@ from tests.service import ROOT
 from web.bodies import MalformedBodyError
 from web.inference import read_inference
 from web.instances import read_examples, read_tensors
-from web.tensors import TensorError, to_pixels
+from web.tensors import TensorError, to_image, to_pixels
 
 TAGS = read_model(ROOT / "models" / "tags")
 COLORS = TAGS.classifiers[1]
@@ -68,6 +71,28 @@ def test_any_body_of_open_inference_is_read_or_refused(
         read_inference(TAGS, text + binary, header, Settings())
 
 
+def infer(**fields: Any) -> bytes:
+    entry = {"name": "colors", "shape": [1, 9, 9, 3], "datatype": "UINT8", "data": [0] * 243}
+    return json.dumps({"inputs": [entry | fields]}).encode()
+
+
+def test_a_shape_of_a_million_axes_takes_no_time_and_is_not_said_again() -> None:
+    for fields in ({}, {"name": "image", "datatype": "BYTES", "data": ["AAAA"]}):
+        body = infer(shape=[2**31 - 1] * 90_000, **fields)
+        began_s = time.process_time()
+        with pytest.raises(TensorError, match="too many axes") as refused:
+            read_inference(TAGS, body, None, Settings())
+        assert time.process_time() - began_s < 1
+        assert len(str(refused.value)) < 200
+
+
+@pytest.mark.parametrize("data", [[["AAAA"], 5], ["AAAA", ["AAAA"], None], [[["AAAA"]]], 7])
+def test_images_that_are_not_all_texts_are_refused(data: Any) -> None:
+    body = infer(name="image", shape=[2], datatype="BYTES", data=data)
+    with pytest.raises(TensorError):
+        read_inference(TAGS, body, None, Settings())
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32, np.float64])
 def test_numbers_become_pixels(dtype: Any) -> None:
     values = np.arange(243).reshape(1, 9, 9, 3).astype(dtype)
@@ -81,15 +106,65 @@ def test_numbers_are_rounded() -> None:
     assert pixels[0, 0, 0].tolist() == [0, 2, 255]
 
 
+def test_an_item_may_be_flat() -> None:
+    values = np.arange(486).reshape(2, 9, 9, 3) % 256
+    flat = values.reshape(2, 243)
+    themes = np.zeros((2, 224, 224, 3), np.uint8).tolist()
+    for body in (
+        {"inputs": {"themes": themes, "colors": flat.tolist()}},
+        {"instances": [{"themes": themes[0], "colors": row} for row in flat.tolist()]},
+    ):
+        query = read_tensors(TAGS, body, 5000, 256)
+        assert (query.tensors[1] == values).all()
+
+
+@pytest.mark.parametrize("highest", [0.9, 1.0])
+def test_scaled_numbers_are_refused(highest: float) -> None:
+    values = np.linspace(0, highest, 243, dtype=np.float32).reshape(1, 9, 9, 3)
+    with pytest.raises(TensorError, match="scaled to 0 to 1; pixels are from 0 to 255"):
+        to_pixels(values, COLORS)
+    assert to_pixels(np.concatenate([values, SQUARE + 7]), COLORS)[1].max() == 7
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.0, 1.0])
+def test_a_dark_item_is_none_that_was_scaled(value: float) -> None:
+    assert (to_pixels(SQUARE + value, COLORS) == value).all()
+
+
+def test_base64_may_be_wrapped() -> None:
+    data = bytes(range(256))
+    assert to_image(base64.encodebytes(data).decode()) == data
+    assert to_image(base64.b64encode(data).decode() + "\r\n") == data
+    for wrong in ("AA-A", "AA==AA==", "AAA", "AA AA", "AA\u00a0AA"):
+        with pytest.raises(TensorError, match="base64"):
+            to_image(wrong)
+
+
 @pytest.mark.parametrize("value", [-0.1, 255.1, float("nan"), float("inf"), -float("inf")])
 def test_what_is_no_pixel_is_refused(value: float) -> None:
     with pytest.raises(TensorError, match="from 0 to 255"):
         to_pixels(SQUARE + value, COLORS)
 
 
+def test_a_long_text_among_numbers_makes_no_array_as_wide() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(TensorError, match="not a number"):
+            to_pixels(["1"] * 1000 + ["1" * 1_000_000], COLORS)
+        assert tracemalloc.get_traced_memory()[1] < 5e6
+    finally:
+        tracemalloc.stop()
+
+
 @pytest.mark.parametrize(
     "values",
     [
+        [[[[1, "1"]]]],
+        [[[[1, True]]]],
+        [[[[1, None]]]],
+        [[[1], 2]],
+        [10**400],
+        [[[[[[[[[1]]]]]]]]],
         SQUARE[0],
         SQUARE[:, :8],
         SQUARE[:0],

@@ -57,7 +57,7 @@ class FakeYard:
         """Let the workers of a version say that they are warm."""
         queue = self.queue(dataclasses.replace(MODEL, version=version))
         for token in self.crews[version].tokens:
-            queue.beat(token, {"token": token})
+            queue.beat(token, {"token": token, "crew": 2})
 
 
 class Stage:
@@ -228,6 +228,76 @@ def test_a_roll_back_in_the_midst_of_the_hand_over_keeps_the_old_workers(stage: 
     stage.turn("1")
     stage.turn_until(lambda: stage.running() == {"1"}, "1")
     assert stage.rollout.children() == first
+
+
+def test_a_version_that_is_back_with_other_files_waits_until_its_old_workers_are_gone(
+    stage: Stage,
+) -> None:
+    stage.serve("1")
+    stage.turn("2", "1")
+    stage.serve("2", "1")
+    old = stage.yard.crews["2"]
+    stage.turn("1")
+    stage.yard.beat("1")
+    stage.turn("1")
+    stage.turn("2 new", "1")
+    for _ in range(5):
+        stage.turn("2 new", "1")
+    assert stage.yard.tried == ["1", "2"]
+    stage.turn_until(lambda: stage.yard.crews["2"] is not old, "2 new", "1")
+    assert not old.children(), "two crews of different files would take from one queue"
+    stage.turn("2 new", "1")
+    stage.yard.beat("2")
+    stage.turn("2 new", "1")
+    assert stage.rollout.is_settled
+
+
+def test_files_changed_while_they_served_are_others_when_the_version_is_back(stage: Stage) -> None:
+    stage.serve("2", "1")
+    old = stage.yard.crews["2"]
+    stage.turn("2 new", "1")
+    stage.turn("1", "2 new", pinned=True)
+    stage.serve("1", "2 new", pinned=True)
+    stage.turn("2 new", "1")
+    stage.yard.beat("2")
+    stage.turn("2 new", "1")
+    assert stage.yard.tried == ["2", "1"]
+    assert old.children(), "they still serve who names them"
+    stage.turn_until(lambda: stage.yard.tried == ["2", "1", "2"], "2 new", "1")
+
+
+def test_deaths_from_when_it_served_do_not_refuse_a_version_that_is_back(
+    stage: Stage, client: redis.Redis
+) -> None:
+    stage.serve("1")
+    stage.turn("2", "1")
+    stage.serve("2", "1")
+    stage.yard.crews["1"].deaths += [2, 1, 1]
+    client.flushall()  # so that it is not ready at the first look
+    stage.turn("1")
+    stage.turn("1")
+    assert stage.rollout.refused == {}
+    stage.yard.beat("1")
+    stage.turn("1")
+    stage.turn_until(lambda: stage.running() == {"1"}, "1")
+
+
+def test_while_redis_is_away_only_a_worker_that_says_so_refuses_a_version(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(queue: Queue) -> float | None:
+        raise redis.ConnectionError
+
+    stage.serve("1")
+    stage.turn_until(lambda: "2" in stage.yard.crews, "2", "1")
+    with monkeypatch.context() as patched:
+        patched.setattr(Queue, "served_ms", away)
+        stage.yard.crews["2"].deaths += [1, 1, 1]
+        stage.turn("2", "1")
+        assert stage.rollout.refused == {}
+        stage.yard.broken.add("3")
+        stage.turn_until(lambda: stage.rollout.refused, "3", "2", "1")
+    assert list(stage.rollout.refused) == ["3"]
 
 
 def test_changes_of_a_version_that_serves_are_said_and_not_taken_up(

@@ -68,6 +68,13 @@ def test_a_model_that_cannot_be_served_ends_it_with_a_reason(
     assert "cannot load model 'tags'" in done.stderr
 
 
+@pytest.mark.parametrize("more", [["--processes", "1"], ["--models", "tags,*"]])
+def test_a_parent_is_not_told_a_version(more: list[str]) -> None:
+    done = run_to_end("--version", "1", *more, models=ROOT / "models")
+    assert done.returncode == 2
+    assert "--version is for a lone worker" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("names", "reason"),
     [

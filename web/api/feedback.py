@@ -13,6 +13,7 @@ from web.catalog import Catalog
 from web.storage import Storage
 from web.uploads import ParameterError
 
+_FIELDS = ("request_id", "place", "chosen")
 _LONGEST = 200  # characters of a label
 
 
@@ -35,14 +36,14 @@ def blueprint(settings: Settings, catalog: Catalog, storage: Storage | None) -> 
     def feedback() -> Response:
         if storage is None:
             raise FeedbackOffError
-        body = read_object(read_body(request, settings))
+        body = read_object(read_body(request, settings), _FIELDS)
         request_id, place = body.get("request_id"), body.get("place", 0)
-        if not isinstance(request_id, str):
-            raise ParameterError("request_id is not text")
+        if not isinstance(request_id, str) or not request_id.isascii():
+            raise ParameterError("request_id is not ASCII text")
         prediction = storage.find(request_id)
         if prediction is None:
             raise NoSuchPredictionError(f"no prediction of request {request_id[:64]!r} is kept")
-        if not isinstance(place, int) or not 0 <= place < len(prediction.items):
+        if type(place) is not int or not 0 <= place < len(prediction.items):
             raise ParameterError(f"place is not from 0 to {len(prediction.items) - 1}")
         chosen = _chosen(body.get("chosen"), prediction, place, catalog)
         if not storage.choose(request_id, place, chosen):
