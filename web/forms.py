@@ -11,7 +11,7 @@ import io
 from multipart import MultipartError, MultipartParser, ParserLimitReached
 
 _MOST_PARTS = 16
-_LONGEST_TEXT = 64 * 1024  # bytes
+LONGEST_TEXT = 64 * 1024  # bytes
 
 
 class FormError(ValueError):
@@ -41,8 +41,8 @@ def read_form(body: bytes, boundary: str, file: str) -> tuple[bytes, dict[str, s
         for part in parser:
             if part.filename is not None:
                 files.setdefault(part.name, part.raw)
-            elif part.size > _LONGEST_TEXT:
-                raise FormTooLargeError(f"{part.name!r} is longer than {_LONGEST_TEXT} bytes")
+            elif part.size > LONGEST_TEXT:
+                raise FormTooLargeError(f"{part.name!r} is longer than {LONGEST_TEXT} bytes")
             else:  # not by the charset that the client declares: some codecs take seconds
                 texts.setdefault(part.name, part.raw.decode())
     except ParserLimitReached as error:

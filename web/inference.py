@@ -6,16 +6,17 @@ BYTES each element with its length in front, 4 bytes.
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from shared.manifest import Classifier, Model
 from shared.settings import Settings
-from web.bodies import MalformedBodyError, parse_json
+from web.bodies import MalformedBodyError, parse_object
 from web.prediction import Query
 from web.tensors import (
     IMAGE,
@@ -24,6 +25,7 @@ from web.tensors import (
     ask_images,
     ask_tensors,
     likeliest,
+    to_array,
     to_image,
     to_numbers,
 )
@@ -57,9 +59,7 @@ def read_inference(
     Raises `MalformedBodyError` or `web.tensors.TensorError`.
     """
     length = _length(header_length, len(body)) if header_length is not None else len(body)
-    fields = parse_json(body[:length])
-    if not isinstance(fields, dict):
-        raise MalformedBodyError("the JSON body is not an object")
+    fields = parse_object(body[:length])
     inputs = _read_inputs(fields.get("inputs"), memoryview(body)[length:])
     parameters = _parameters(fields)
     timeout_ms = _timeout_ms(parameters, settings)
@@ -111,10 +111,6 @@ def _read_inputs(inputs: Any, binary: memoryview) -> dict[str, Any]:
         name, shape, datatype = (entry.get(key) for key in ("name", "shape", "datatype"))
         if not isinstance(name, str) or name in found:
             raise TensorError("an input has no name, or one that another has")
-        if not isinstance(shape, list) or not all(
-            isinstance(axis, int) and 0 <= axis < 2**31 for axis in shape
-        ):
-            raise TensorError(f"{name!r} has no shape")
         size = _parameters(entry).get("binary_data_size")
         raw = None
         if size is not None:
@@ -125,10 +121,12 @@ def _read_inputs(inputs: Any, binary: memoryview) -> dict[str, Any]:
             raise TensorError(f"{name!r} has not one of 'data' and 'binary_data_size'")
         if (name == IMAGE) != (datatype == "BYTES"):
             raise TensorError(f"{name!r} cannot be {datatype}")
+        if not _is_shape(shape, 2 if name == IMAGE else 4):
+            raise TensorError(f"{name!r} has no shape, or one of too many axes")
         if name == IMAGE:
             images = _raw_images(raw) if raw is not None else _text_images(entry["data"])
-            if len(images) != np.prod(shape, dtype=object):
-                raise TensorError(f"{name!r} has {len(images)} images, not {shape}")
+            if len(images) != math.prod(shape):
+                raise TensorError(f"{name!r} has {len(images)} images, not as its shape says")
             found[name] = images
         else:
             found[name] = _array(name, str(datatype), shape, raw, entry.get("data"))
@@ -137,16 +135,26 @@ def _read_inputs(inputs: Any, binary: memoryview) -> dict[str, Any]:
     return found
 
 
+def _is_shape(shape: Any, most_axes: int) -> TypeGuard[list[int]]:
+    return (
+        isinstance(shape, list)
+        and len(shape) <= most_axes
+        and all(isinstance(axis, int) and 0 <= axis < 2**31 for axis in shape)
+    )
+
+
 def _array(name: str, datatype: str, shape: list[int], raw: memoryview | None, data: Any) -> Any:
     """Return numbers in their shape; `web.tensors` judges what they are."""
     dtype: np.dtype[Any] | None = _DTYPES.get(datatype)
     if dtype is None:
         raise TensorError(f"{name!r} is {datatype}; {' and '.join(_DTYPES)} are known")
     try:
-        array = np.frombuffer(raw, dtype) if raw is not None else np.asarray(data)
+        array = np.frombuffer(raw, dtype) if raw is not None else to_array(data, name)
         return array.reshape(shape)
-    except (ValueError, OverflowError) as error:
-        raise TensorError(f"{name!r} has not as many numbers as its shape {shape}") from error
+    except TensorError:
+        raise
+    except ValueError as error:
+        raise TensorError(f"{name!r} has not as many numbers as its shape says") from error
 
 
 def _raw_images(raw: memoryview) -> list[bytes]:
@@ -163,8 +171,8 @@ def _text_images(data: Any) -> list[bytes]:
     """Return the images that texts stand for: JSON has no bytes, so they are base64."""
     if not isinstance(data, list):
         raise TensorError("the images are not a list")
-    flat = [text for row in data for text in row] if data and isinstance(data[0], list) else data
-    return [to_image(text) for text in flat]
+    rows = (row if isinstance(row, list) else [row] for row in data)
+    return [to_image(text) for row in rows for text in row]
 
 
 def _read_outputs(model: Model, outputs: Any, parameters: Mapping[str, Any]) -> list[Output]:
@@ -172,18 +180,21 @@ def _read_outputs(model: Model, outputs: Any, parameters: Mapping[str, Any]) -> 
     classifiers = {item.name: item for item in model.classifiers}
     if not outputs:
         outputs = [{"name": name} for name in classifiers]
-    wanted = []
+    wanted: dict[str, Output] = {}
     for entry in _objects(outputs, "outputs"):
         own = {**parameters, **_parameters(entry)}
         classifier = classifiers.get(str(entry.get("name")))
         if classifier is None:
-            raise TensorError(f"there is no output {entry.get('name')!r}")
+            raise TensorError(f"an output is none of {', '.join(classifiers)}")
+        if classifier.name in wanted:
+            raise TensorError(f"the output {classifier.name!r} is named twice")
         binary = own.get("binary_data", own.get("binary_data_output", False))
         classes = own.get("classification", 0)
         if not isinstance(classes, int) or isinstance(classes, bool) or classes < 0:
             raise TensorError("'classification' is not a whole number")
-        wanted.append(Output(classifier, binary is True, min(classes, len(classifier.labels))))
-    return wanted
+        classes = min(classes, len(classifier.labels))
+        wanted[classifier.name] = Output(classifier, binary is True, classes)
+    return list(wanted.values())
 
 
 def to_outputs(asked: Asked, softmax: Mapping[str, Softmax]) -> tuple[list[dict[str, Any]], bytes]:

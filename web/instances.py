@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from shared.manifest import Classifier, Model
 from web.bodies import MalformedBodyError
 from web.prediction import Query
@@ -39,7 +37,7 @@ def read_examples(
 ) -> tuple[Classifier, Query]:
     """Return what a body of `:classify` asks, and which classifier answers: the first, or another.
 
-    A tensor may be flat, as the features of an example are. Raises as `read_tensors`.
+    Raises as `read_tensors`.
     """
     classifiers = {item.name: item for item in model.classifiers}
     chosen = _signature(body, [SIGNATURE, *classifiers])
@@ -50,8 +48,6 @@ def read_examples(
     named = _by_column([{**context, **example} for example in examples])
     if not isinstance(named, dict):
         raise TensorError("an example has its features by name")
-    for name in named.keys() & classifiers.keys():
-        named[name] = [_unflatten(value, classifiers[name]) for value in named[name]]
     answering = classifiers.get(chosen, model.classifiers[0])
     return answering, _to_query(model, named, timeout_ms, most, [answering.name])
 
@@ -101,9 +97,3 @@ def _to_query(
     if not all(isinstance(image, dict) and image.keys() == {"b64"} for image in images):
         raise TensorError('an image is not {"b64": "..."}')
     return ask_images([to_image(image["b64"]) for image in images], timeout_ms, most, classifiers)
-
-
-def _unflatten(value: Any, classifier: Classifier) -> Any:
-    if isinstance(value, list) and len(value) == np.prod(classifier.shape):
-        return np.reshape(value, classifier.shape)
-    return value

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
+from shared.mirror import Follower
 from shared.settings import Settings
 
 WSGI = Callable[..., Iterable[bytes]]
@@ -33,13 +35,26 @@ class Parent(Arbiter):  # type: ignore[misc]
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
+    def manage_workers(self) -> None:
+        """Look after the web processes, each second, and after the mirror."""
+        super().manage_workers()
+        if self.app.follower:
+            self.app.follower.run_once(time.monotonic())
+
 
 class Server(BaseApplication):  # type: ignore[misc]
     """A parent process that keeps `processes` web processes alive on one port."""
 
-    def __init__(self, settings: Settings, processes: int, make_app: Callable[[], WSGI]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        processes: int,
+        make_app: Callable[[], WSGI],
+        follower: Follower | None = None,
+    ) -> None:
         """`make_app` runs once in each web process, after gevent has patched it."""
         self.settings = settings
+        self.follower = follower
         self._processes = processes
         self._make_app = make_app
         super().__init__()
@@ -55,6 +70,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "keepalive": self.settings.header_timeout_s,  # idle, and then the whole next header
             "limit_request_fields": 64,
             "http_parser": "python",  # the C parser takes folded headers and bare line feeds
+            # What a proxy says is in `web.access`; a client on this host is no proxy by that.
+            "forwarded_allow_ips": "",
+            "forwarder_headers": "",
             "graceful_timeout": self.settings.max_deadline_ms // 1000 + 5,
             "timeout": 60,
             "loglevel": "warning",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +11,15 @@ from flask import Request
 
 from shared.images import Point, looks_like_image
 from shared.settings import Settings
-from web.bodies import MalformedBodyError, parse_json, read_body, read_object
-from web.forms import read_form
+from web.bodies import MalformedBodyError, parse_base64, parse_json, read_body, read_object
+from web.forms import LONGEST_TEXT, FormTooLargeError, read_form
 from web.media import read_media
 from web.prediction import Query
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
 _TIMEOUT = "X-Request-Timeout-Ms"
 _FIELDS = ("x", "y", "points", "timeout_ms", "top_k", "classifiers")
+_IMAGES = ("image", "image_path")
 
 
 class ParameterError(Exception):
@@ -35,6 +35,9 @@ def read_query(request: Request, settings: Settings) -> Query:
     image, given = _read_image(request, settings)
     named = {name: given.get(name, request.args.get(name)) for name in _FIELDS}
     named["timeout_ms"] = request.headers.get(_TIMEOUT, named["timeout_ms"])
+    for name, value in named.items():
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise FormTooLargeError(f"{name!r} is longer than {LONGEST_TEXT} characters")
     points, many = _points(named, settings.max_points)
     timeout_ms = _whole(named, "timeout_ms", settings.deadline_ms, settings.max_deadline_ms)
     top_k = _whole(named, "top_k", 5, 1000)
@@ -57,7 +60,7 @@ def _read_image(request: Request, settings: Settings) -> tuple[bytes, Mapping[st
         return read_form(body, request.mimetype_params.get("boundary", ""), "image")
     if not _is_json(body, request.mimetype):
         return body, {}
-    fields = read_object(body)
+    fields = read_object(body, (*_FIELDS, *_IMAGES))
     return _named_image(fields, settings), fields
 
 
@@ -71,7 +74,7 @@ def _named_image(fields: Mapping[str, Any], settings: Settings) -> bytes:
     image, path = fields.get("image"), fields.get("image_path")
     if isinstance(image, str) and path is None:
         try:
-            return binascii.a2b_base64(image, strict_mode=True)
+            return parse_base64(image)
         except ValueError as error:
             raise MalformedBodyError("'image' is not base64") from error
     if isinstance(path, str) and image is None:

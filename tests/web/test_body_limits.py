@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.service import Service
-from tests.web.bodies import answer, form, post, problem, raw
+from tests.web.bodies import answer, as_json, form, post, problem, raw
 
 pytestmark = pytest.mark.service
 
@@ -45,6 +45,12 @@ def test_a_form_of_too_many_parts_is_413(service: Service, cat: bytes) -> None:
 
 def test_a_form_whose_text_is_too_long_is_413(service: Service, cat: bytes) -> None:
     problem(post(service.url, form(cat, x="1" * 600_000, y="1")), 413, "body-too-large")
+
+
+@pytest.mark.parametrize("name", ["points", "classifiers", "x", "top_k", "timeout_ms"])
+def test_a_text_in_json_is_as_short_as_in_a_form(name: str, service: Service, cat: bytes) -> None:
+    long = as_json(cat, **{name: "[" + "1," * 40_000})
+    problem(post(service.url, long), 413, "body-too-large")
 
 
 @pytest.mark.parametrize(

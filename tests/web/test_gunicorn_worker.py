@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import resource
 import socket
 import subprocess
 import sys
@@ -187,6 +188,26 @@ def test_who_the_kernel_has_let_in_is_taken_at_the_end_as_far_as_there_is_room()
     held.set()
     for client in clients:
         client.close()
+
+
+def test_a_process_without_a_file_left_still_ends() -> None:
+    listener = gevent.socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    listener.setblocking(False)
+    client = socket.create_connection(listener.getsockname(), 5)
+    server = DrainingServer(listener, handle=lambda *_: None, spawn=Pool(2))
+    server.init_socket()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            server.do_read()
+        server.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert server.closed
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import time
 
 import psutil
 import pytest
+import requests
 
 from shared.processes import spawn
-from tests.service import ROOT, free_port
+from tests.service import ROOT, Service, free_port
 
 pytestmark = pytest.mark.service
 
@@ -37,3 +38,18 @@ def test_one_that_is_told_to_end_the_moment_it_has_forked_does_so_at_once() -> N
     finally:
         server.kill()
         server.wait()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"SCRIPT_NAME": "/elsewhere"},
+        {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"},
+    ],
+    ids=lambda said: " ".join(said),
+)
+def test_a_client_on_this_host_says_nothing_about_where_the_service_is(
+    said: dict[str, str], service: Service
+) -> None:
+    answer = requests.get(f"{service.url}/livez", headers=said, timeout=10)
+    assert answer.status_code == 200

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
 from flask import Blueprint, Response, g, jsonify, request
 from redis.exceptions import RedisError
 
 from shared.manifest import Model
 from shared.settings import Settings
-from web.bodies import read_body
+from web.bodies import apart, read_body
 from web.catalog import Catalog, Served
 from web.clients import socket_of
 from web.inference import read_inference, to_outputs
@@ -64,10 +63,8 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
         g.model = served.model.name
         body = read_body(request, settings)
         served = catalog.find(name, version)
-        # Off the event loop: there may be a million numbers.
-        asked = gevent.get_hub().threadpool.apply(
-            read_inference, (served.model, body, request.headers.get(_HEADER_LENGTH), settings)
-        )
+        header_length = request.headers.get(_HEADER_LENGTH)
+        asked = apart(read_inference, served.model, body, header_length, settings)
         result = predictor.predict(served, asked.query, g.request_id, socket_of(request.environ))
         outputs, binary = to_outputs(asked, read_softmax(served.model, result))
         answer = jsonify(

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
 from flask import Blueprint, Response, g, jsonify, request
 from redis.exceptions import RedisError
 
-from shared.manifest import Model
+from shared.manifest import Classifier, Model
 from shared.settings import Settings
-from web.bodies import read_body, read_object
+from web.bodies import apart, parse_object, read_body
 from web.catalog import Catalog, Served
 from web.clients import socket_of
 from web.instances import SIGNATURE, read_examples, read_tensors
@@ -47,11 +46,11 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
     @routes.post("/<name>/labels/<label>:predict")
     def predict(name: str, version: int | None = None, label: str = "") -> Response:
         find(name, version, label)
-        body = read_object(read_body(request, settings))
+        body = read_body(request, settings)
         served = find(name, version, label)
-        query = _apart(read_tensors, served.model, body, *limits())
+        query, by_column = apart(_read_predict, served.model, body, *limits())
         softmax = ask(served, query)
-        if "inputs" in body:
+        if by_column:
             return jsonify({"outputs": _columns(softmax)})
         return jsonify({"predictions": _rows(softmax)})
 
@@ -60,9 +59,9 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
     @routes.post("/<name>/labels/<label>:classify")
     def classify(name: str, version: int | None = None, label: str = "") -> Response:
         find(name, version, label)
-        body = read_object(read_body(request, settings))
+        body = read_body(request, settings)
         served = find(name, version, label)
-        chosen, query = _apart(read_examples, served.model, body, *limits())
+        chosen, query = apart(_read_classify, served.model, body, *limits())
         softmax = ask(served, query)[chosen.name]
         return jsonify({"results": _classes(softmax, chosen.labels)})
 
@@ -81,9 +80,17 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
     return routes
 
 
-def _apart(read: Any, *arguments: Any) -> Any:
-    """Call `read` off the event loop: a body may have a million numbers."""
-    return gevent.get_hub().threadpool.apply(read, arguments)
+# A body is parsed and read in one go: what is parsed is large, and would wait between the two.
+
+
+def _read_predict(model: Model, body: bytes, *limits: int) -> tuple[Query, bool]:
+    """Return what is asked, and whether the answer is by column: `outputs` for `inputs`."""
+    fields = parse_object(body)
+    return read_tensors(model, fields, *limits), "inputs" in fields
+
+
+def _read_classify(model: Model, body: bytes, *limits: int) -> tuple[Classifier, Query]:
+    return read_examples(model, parse_object(body), *limits)
 
 
 def _status(served: Served) -> dict[str, Any]:
