@@ -284,7 +284,7 @@ class Dispatcher:
             ticket = self._waiting.get(result.id)
             if ticket is None:
                 continue
-            if result.error == "expired" and ticket.joined and ticket.left_s() > 0:
+            if result.error == "expired" and ticket.claim and ticket.left_s() > 0:
                 self._send_again(ticket)  # the deadline was that of the one before it
             else:
                 self._forget(ticket)
