@@ -1,7 +1,7 @@
 """Play the table of promises: `python -m bench.chaos [--short] [--row NAME ...]`.
 
-Prints what was seen, row by row; the whole table in its long form is written to
-`docs/reliability.md`. Ends with 1 where a promise was missed.
+Prints what was seen, row by row; the whole table is written to `docs/reliability.md`. Ends with 1
+where a promise was missed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PAGE = ROOT / "docs" / "reliability.md"
 def main() -> int:
     """Play, print, write."""
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="10 to 20 s a row, and no page")
+    parser.add_argument("--short", action="store_true", help="10 to 20 s a row")
     parser.add_argument("--row", nargs="+", choices=[row.name for row in ROWS], metavar="NAME")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # no service outlives the harness
@@ -50,7 +50,7 @@ def main() -> int:
             print(f" ({time.monotonic() - started:.0f} s)\n  {report.figures(seen)}")
             print("".join(f"  missed: {miss}\n" for miss in seen.misses), flush=True)
     played.sort(key=lambda pair: ROWS.index(pair[0]))
-    if not options.short and not options.row:
+    if not options.row:
         report.write(PAGE, about, played)
     return 1 if any(seen.misses for _, seen in played) else 0
 
