@@ -39,7 +39,7 @@ def address(proxy: TlsProxy, password: str = PASSWORD, authority: str | None = N
 
 def test_a_queue_works_with_a_password_over_tls(guarded: TlsProxy) -> None:
     with connect(address(guarded)) as client:
-        queue = Queue(client, "tags:1", Settings())
+        queue = Queue(client, "letters:1", Settings())  # which no service here takes for its own
         queue.beat("w", {"host": "here"})
         assert queue.census().workers == [{"host": "here"}]
     assert guarded.connections
@@ -67,8 +67,10 @@ def test_the_whole_service_works_so_and_never_shows_the_password(guarded: TlsPro
     settings = {"WORKERS": "1", "WEB_PROCESSES": "1", "ENGINE": "litert", "LOG_LEVEL": "debug"}
     with Service(**settings, REDIS_URL=address(guarded)) as service:
         url = f"{service.url}/predict"
-        assert requests.post(url, data=photo, timeout=30).json()["success"] is True
+        answer = requests.post(url, data=photo, timeout=30)
+        assert answer.status_code == 200, answer.text
         assert PASSWORD not in requests.get(f"{service.url}/models", timeout=10).text
         assert service.client.keys() == [], "the other Redis is not used"
-        assert PASSWORD not in service.log.read_text()
-        assert "is ready at" in service.log.read_text()
+        log = service.log.read_text()
+        assert PASSWORD not in log
+        assert '"level": "debug"' in log, "all that can be said is said"
