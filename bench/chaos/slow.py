@@ -26,6 +26,8 @@ class _Client:
         self.held_s = 0.0  # for how long the service was seen to hold its connection
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        # Until it is closed here its port is nobody else's, whatever the service does with it.
+        self._socket.bind(("127.0.0.1", 0))
         self._socket.connect(("127.0.0.1", port))
         self._socket.sendall(KINDS[kind])
         self._socket.setblocking(False)
@@ -90,7 +92,7 @@ class SlowClients:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.4):
-            held, now = self._held(), time.monotonic()
+            now, held = time.monotonic(), self._held()
             for client in self._clients:
                 if client.number in held:
                     client.held_s = now - client.began
