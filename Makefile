@@ -9,7 +9,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 .DEFAULT_GOAL := help
 .PHONY: help run test check format load lock train train-characters train-digits \
 	model-imagenet model-resnet50 accuracy bench bench-full bench-scaling \
-	bench-servers profile capacity chaos fuzz clean
+	bench-servers profile capacity chaos soak fuzz clean
 
 help:  ## Print what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -62,6 +62,9 @@ bench-scaling: .venv/dev.stamp  ## See how it grows, in 8 minutes, and write doc
 
 chaos: .venv/dev.stamp  ## Try every promise by injected faults, in 15 minutes; ROW=... for one
 	@$(BIN)/python -m bench.chaos $(if $(ROW),--row "$(ROW)")
+
+soak: .venv/dev.stamp  ## MINUTES (20) of work with a kill now and then, and write docs/soak.md
+	@$(BIN)/python -m bench.soak --minutes $(or $(MINUTES),20)
 
 capacity: .venv/dev.stamp  ## What USERS users need and get; CHECK=1 measures it here
 	@$(BIN)/python -m bench.capacity --users $(or $(USERS),64) $(if $(CHECK),--check)

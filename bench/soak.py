@@ -57,6 +57,7 @@ def main() -> int:
     samples: list[Sample] = []
     counts: Counter[str] = Counter()
     misses: list[str] = []
+    p99_ms: list[float] = []
     with Stage(Needs(engine="litert")) as stage:
         per_s = _peak_per_s(stage)
         began = time.monotonic()
@@ -74,6 +75,7 @@ def main() -> int:
             tally = load.tally()
             counts += Counter({"requests": tally.sent, "answered 200": tally.ok})
             counts += tally.errors
+            p99_ms.append(tally.percentile_s(99) * 1000)
             misses += [f"minute {number + 1}: {miss}" for miss in tally.misses(least_ok=0.99)]
             print(f"minute {number + 1}: {tally.figures()}", flush=True)
         stage.settle(_LEFT_S)
@@ -88,7 +90,7 @@ def main() -> int:
         f"{kind} {pid} has {fds} more files" for kind, pid, _, fds in grown if fds > _GROWTH_FDS
     ]
     _plot(samples, ROOT / "docs" / "soak.png")
-    page = _page(minutes, per_s, counts, left, grown, misses)
+    page = _page(minutes, per_s, counts, p99_ms, left, grown, misses)
     (ROOT / "docs" / "soak.md").write_text(page, encoding="utf-8")
     print(page)
     return 1 if misses else 0
@@ -169,6 +171,7 @@ def _page(
     minutes: int,
     per_s: float,
     counts: Counter[str],
+    p99_ms: Sequence[float],
     left: set[str],
     grown: Sequence[tuple[str, int, float, int]],
     misses: Sequence[str],
@@ -180,7 +183,9 @@ def _page(
         f"photos, two LiteRT workers, one web process; the younger worker is killed with -9 every "
         f"{_KILL_EVERY} minutes. Every answer is held against the engine's own.",
         "![Memory and open files](soak.png)",
-        "; ".join(f"{name} {count}" for name, count in counts.items()) + ".",
+        "; ".join(f"{name} {count}" for name, count in counts.items())
+        + f". The p99 of a minute was {median(p99_ms):.0f} ms in the median of the minutes, "
+        f"{max(p99_ms):.0f} in the worst.",
         f"In Redis {_LEFT_S:.0f} s after the end: {', '.join(sorted(left)) or 'nothing'}.",
         "What processes that lived long enough grew by, from the first third of their time after "
         f"{_WARM_MINUTES} minutes to the last:",
