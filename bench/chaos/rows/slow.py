@@ -10,7 +10,7 @@ from bench.chaos.row import Needs, Row, Seen
 from bench.chaos.slow import SlowClients
 from bench.chaos.stage import Stage
 
-_COUNTS = {"head": 240, "body": 240, "reader": 20}
+_COUNTS = {"head": 200, "body": 200, "reader": 100}
 _CUT_S = 10.0
 _TOLERANCE_S = 0.5  # of looking who is still held, now and then
 _OPEN = ("01", "08")  # established; closed by the client alone
@@ -58,7 +58,7 @@ def _held(port: int) -> set[int]:
 ROWS = (
     Row(
         "slow clients",
-        "500 clients: 240 send a byte a second of a header, 240 of a body, 20 read a byte a "
+        "500 clients: 200 send a byte a second of a header, 200 of a body, 100 read a byte a "
         "second of 6.6 MB",
         "healthy clients are all answered, their p99 at most doubled (or under 250 ms); the slow "
         "ones cut within 10 s",
