@@ -101,3 +101,8 @@ def test_files_stay_small_enough_to_read() -> None:
     }
     assert {path: length for path, length in lengths.items() if length > 300} == {}
     assert sum(length > 200 for length in lengths.values()) <= len(lengths) * 0.15
+
+
+def test_a_session_is_there_without_keras() -> None:
+    code = "import sys, worker.engines.session; sys.exit('keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0

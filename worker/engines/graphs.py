@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
 from shared.manifest import Classifier
+from worker.engines.lean import tf
 
 
 class Frozen(NamedTuple):
@@ -45,13 +43,19 @@ def _of_saved_model(path: Path) -> Any:
 
 
 def _of_keras(classifier: Classifier) -> Any:
+    import keras  # type: ignore[import-untyped]  # large, and no other format needs it
+
     # `safe_mode`: a file is data; one that brings code of its own is refused.
-    model = tf.keras.models.load_model(classifier.graph, compile=False, safe_mode=True)
+    model = keras.models.load_model(classifier.graph, compile=False, safe_mode=True)
     spec = tf.TensorSpec([None, *classifier.shape], model.inputs[0].dtype, name="image")
     return tf.function(lambda image: model(image, training=False)).get_concrete_function(spec)
 
 
 def _freeze(classifier: Classifier, function: Any) -> Frozen:
+    from tensorflow.python.framework.convert_to_constants import (
+        convert_variables_to_constants_v2,
+    )
+
     frozen = convert_variables_to_constants_v2(function)
     output = _one(classifier, "output", function.structured_outputs, frozen.outputs)
     named = function.structured_input_signature[1]

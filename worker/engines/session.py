@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import tensorflow as tf
-
 from shared.manifest import Classifier, Model
 from shared.messages import Tensor
 from worker.engines import TOP, Answer, likeliest
 from worker.engines.graphs import Frozen, read_graph
+from worker.engines.lean import tf
 
 _v1 = tf.compat.v1
 
@@ -19,16 +18,14 @@ class SessionEngine:
     """All of a model's classifiers in one graph, and the one session that runs it.
 
     The graph takes the pixels as they come from the wire and puts out, per classifier, both the
-    full softmax and its top 5; the full one is fetched only when more is asked for.
+    full softmax and its top 5.
     """
 
     name = "session"
 
     def __init__(self, model: Model, threads: int) -> None:
         graph, nodes = merge(model)
-        self._inputs = [node.pixels for node in nodes]
-        self._softmax = [node.softmax for node in nodes]
-        self._top = [node.top for node in nodes]
+        self._nodes = nodes
         config = _v1.ConfigProto(
             intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1
         )
@@ -39,13 +36,13 @@ class SessionEngine:
         self, tensors: Sequence[Tensor], top_k: int = TOP, asked: Sequence[int] = ()
     ) -> list[Answer]:
         """Run classifiers in one session call; see `worker.engines.Engine.run`."""
-        places = asked or range(len(self._inputs))
-        feeds = {self._inputs[place]: tensor for place, tensor in zip(places, tensors, strict=True)}
+        nodes = [self._nodes[place] for place in asked] or self._nodes
+        feeds = {node.pixels: tensor for node, tensor in zip(nodes, tensors, strict=True)}
+        # Always both: for another set of outputs a session keeps one more copy of the weights.
+        answers = self._session.run([(node.softmax, node.top) for node in nodes], feeds)
         if top_k <= TOP:
-            tops = self._session.run([self._top[place] for place in places], feeds)
-            return [Answer(values[:, :top_k], labels[:, :top_k]) for values, labels in tops]
-        softmaxes = self._session.run([self._softmax[place] for place in places], feeds)
-        return [likeliest(softmax, top_k) for softmax in softmaxes]
+            return [Answer(top[0][:, :top_k], top[1][:, :top_k]) for _, top in answers]
+        return [likeliest(softmax, top_k) for softmax, _ in answers]
 
 
 class Nodes(NamedTuple):
@@ -71,6 +68,9 @@ def _add(classifier: Classifier, frozen: Frozen) -> Nodes:
     if frozen.dtype != tf.uint8:
         scale = (classifier.high - classifier.low) / 255
         values = tf.cast(pixels, tf.float32) * scale + classifier.low
+    for node in frozen.definition.node:  # a loop's name is not made unique by the import
+        if "frame_name" in node.attr:
+            node.attr["frame_name"].s = f"{classifier.name}/".encode() + node.attr["frame_name"].s
     (probabilities,) = tf.graph_util.import_graph_def(
         frozen.definition,
         input_map={frozen.input: values},
