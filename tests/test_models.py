@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.object_store import ObjectStore
 from tests.service import ROOT, Service
 
 pytestmark = [pytest.mark.service, pytest.mark.timeout(200)]
@@ -115,19 +116,20 @@ def test_workers_that_have_nothing_to_do_cost_next_to_nothing(several: Service) 
     assert max(shares) < 0.02
 
 
-def test_models_that_lie_elsewhere_are_fetched_served_and_followed(tmp_path: Path) -> None:
-    there, here = tmp_path / "there", tmp_path / "here"
-    shutil.copytree(ROOT / "models" / "tags", there / "tags")
+def test_models_in_s3_are_fetched_served_and_followed(tmp_path: Path) -> None:
     photo = (ROOT / "examples/photos/cat.jpg").read_bytes()
-    settings = {"MODELS_URL": there.as_uri(), "MODELS_FOLDER": str(here)}
-    with Service(WORKERS="1", WEB_PROCESSES="1", ENGINE="litert", **settings) as service:
-        assert ask(service, "tags", photo).json()["version"] == "1"
-        shutil.copytree(there / "tags" / "1", there / "tags" / "2")
-        until = time.monotonic() + 90
-        while (answer := ask(service, "tags", photo).json()).get("version") != "2":
-            assert answer["success"], answer
-            assert time.monotonic() < until, service.log.read_text()[-3000:]
-            time.sleep(0.2)
+    with ObjectStore() as store:
+        store.upload(ROOT / "models" / "tags", "tags")
+        where = {"MODELS_URL": store.url, "MODELS_FOLDER": str(tmp_path)}
+        given = {"WORKERS": "1", "WEB_PROCESSES": "1", "ENGINE": "litert"}
+        with Service(**given, **where, **store.environment) as service:
+            assert ask(service, "tags", photo).json()["version"] == "1"
+            store.upload(ROOT / "models" / "tags" / "1", "tags/2")
+            until = time.monotonic() + 90
+            while (answer := ask(service, "tags", photo).json()).get("version") != "2":
+                assert answer["success"], answer
+                assert time.monotonic() < until, service.log.read_text()[-3000:]
+                time.sleep(0.2)
 
 
 def test_a_place_that_holds_no_models_ends_it_with_a_reason(tmp_path: Path) -> None:

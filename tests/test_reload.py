@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import threading
 import time
@@ -52,12 +53,16 @@ class Crowd:
                     label = answer["themes"][0]["label"]
                 self.seen.append(Seen(asked, there, response.status_code, version, label))
 
+    def said(self, version: str) -> bool:
+        """Return whether the last answer is of `version`."""
+        return bool(self.seen) and self.seen[-1].version == version
+
     def check(self, old: str, new: str) -> None:
         """Fail unless all were answered, and went over from `old` to `new` once and for all."""
         assert {one.status for one in self.seen} == {200}
         assert {one.version for one in self.seen} == {old, new}
         assert {one.label for one in self.seen if one.version == "1"} == {"Cats"}
-        assert {one.label for one in self.seen if one.version == "2"} == {"Cats, anew"}
+        assert {one.label for one in self.seen if one.version != "1"} == {"Cats, anew"}
         first_new = min(one.there for one in self.seen if one.version == new)
         late = [one for one in self.seen if one.version == old and one.asked > first_new]
         assert late == [], "who asks after an answer of the new version gets one of the new one"
@@ -119,9 +124,22 @@ def wait_for(is_so: Callable[[], bool], what: str) -> float:
     return time.monotonic() - started
 
 
+def head_manifest(models: Path, head: str) -> None:
+    """Put `head` above what every version is, at a stroke."""
+    manifest = models / "tags" / "model.toml"
+    text = (ROOT / "models/tags/model.toml").read_text()
+    manifest.with_suffix(".new").write_text(head + text)
+    manifest.with_suffix(".new").rename(manifest)
+
+
+def answered_by(asking: Crowd, version: str) -> float:
+    """Wait until `version` answers; return how long it took, in seconds."""
+    return wait_for(lambda: asking.said(version), f"version {version} never answered")
+
+
 def settle(service: Service, asking: Crowd, version: str, left: str) -> float:
     """Wait until `version` answers and the workers of the other one have gone."""
-    took = wait_for(lambda: asking.seen[-1].version == version, f"version {version} never answered")
+    took = answered_by(asking, version)
     left_line = f'"version left", "model": "tags", "version": "{left}"'
     wait_for(lambda: left_line in service.log.read_text(), f"the workers of {left} never left")
     time.sleep(1)
@@ -164,23 +182,71 @@ def test_a_broken_version_is_refused_and_the_old_one_stays(
     shutil.rmtree(models / "tags" / "3")
 
 
+def test_the_newest_version_is_removed_and_the_one_before_answers(
+    reloading: Service, models: Path, photos: dict[str, bytes]
+) -> None:
+    with crowd(reloading, photos["chelsea"]) as asking:
+        time.sleep(1)
+        shutil.rmtree(models / "tags" / "2")
+        took = answered_by(asking, "1")
+        time.sleep(1)
+    asking.check("2", "1")
+    report("removed, 2 to 1", asking, took)
+
+
 def test_a_pinned_version_is_served_and_a_removed_one_is_not(
     reloading: Service, models: Path, photos: dict[str, bytes]
 ) -> None:
-    manifest = models / "tags" / "model.toml"
-    text = manifest.read_text()
+    with crowd(reloading, photos["chelsea"]) as asking:
+        make_version(models, "4")
+        answered_by(asking, "4")
+    asking.check("1", "4")
     with crowd(reloading, photos["chelsea"]) as asking:
         time.sleep(1)
-        manifest.with_suffix(".new").write_text("pinned = 1\n" + text)
-        manifest.with_suffix(".new").rename(manifest)
-        took = settle(reloading, asking, "1", left="2")
-    asking.check("2", "1")
-    report("pinned, 2 to 1", asking, took)
+        head_manifest(models, "pinned = 1\n")
+        took = settle(reloading, asking, "1", left="4")
+    asking.check("4", "1")
+    report("pinned, 4 to 1", asking, took)
+
+
+def found(send: Callable[[], requests.Response]) -> requests.Response:
+    """Send until a web process answers that knows of it: each learns of it by itself."""
+    answers: list[requests.Response] = []
+
+    def is_found() -> bool:
+        answers.append(send())
+        return answers[-1].status_code != 404
+
+    wait_for(is_found, "the label never found its version")
+    return answers[-1]
+
+
+def test_a_label_brings_a_version_that_only_those_who_name_it_ask(
+    reloading: Service, models: Path, photos: dict[str, bytes]
+) -> None:
+    url = f"{reloading.url}/v1/models/tags/labels/canary"
+    picture = {"image": {"b64": base64.b64encode(photos["chelsea"]).decode()}}
+    assert requests.get(url, timeout=10).status_code == 404
+    with crowd(reloading, photos["chelsea"]) as asking:
+        head_manifest(models, "pinned = 1\nlabels = { canary = 4 }\n")
+        status = found(lambda: requests.get(url, timeout=10))
+        instances, examples = {"instances": [picture]}, {"examples": [picture]}
+        predicted = found(lambda: requests.post(f"{url}:predict", json=instances, timeout=30))
+        classified = found(lambda: requests.post(f"{url}:classify", json=examples, timeout=30))
+    (version,) = status.json()["model_version_status"]
+    assert (version["version"], version["state"]) == ("4", "AVAILABLE")
+    assert predicted.status_code == 200, predicted.text
+    assert classified.json()["results"][0][0][0] == "Cats, anew"
+    assert {(one.status, one.version) for one in asking.seen} == {(200, "1")}
+
+
+def test_a_version_that_is_not_served_is_removed(
+    reloading: Service, models: Path, photos: dict[str, bytes]
+) -> None:
     log = reloading.log.read_text()
     with crowd(reloading, photos["chelsea"]) as asking:
-        shutil.rmtree(models / "tags" / "2")
-        manifest.with_suffix(".new").write_text(text)
-        manifest.with_suffix(".new").rename(manifest)
+        shutil.rmtree(models / "tags" / "4")
+        head_manifest(models, "")
         time.sleep(4)
     assert {(one.status, one.version) for one in asking.seen} == {(200, "1")}
     assert "takes over" not in reloading.log.read_text()[len(log) :]

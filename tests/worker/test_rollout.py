@@ -67,6 +67,7 @@ class Stage:
         self.yard = FakeYard(client)
         self.rollout = Rollout("tags", self.yard, max_deadline_s=20.0)
         self.now = 0.0
+        self.labels: dict[str, str] = {}
 
     def turn(self, *versions: str, pinned: bool = False) -> None:
         """Let a second pass with these versions in the folder, the wanted one first.
@@ -79,7 +80,7 @@ class Stage:
             number = text.split()[0]
             model = dataclasses.replace(MODEL, version=number)
             found.append(Version(number, ((text, 0, 0, 0),), model))
-        self.rollout.look(self.now, Shelf(tuple(found), pinned))
+        self.rollout.look(self.now, Shelf(tuple(found), pinned, self.labels))
         self.rollout.run_once(self.now)
 
     def turn_until(self, is_so: Callable[[], object], *versions: str, pinned: bool = False) -> None:
@@ -310,6 +311,58 @@ def test_changes_of_a_version_that_serves_are_said_and_not_taken_up(
     assert [record.message.split(":")[0] for record in caplog.records].count(
         "changes of a version that serves are not taken up"
     ) == 1
+
+
+def test_a_version_with_a_label_stays_for_as_long_as_it_has_it(stage: Stage) -> None:
+    stage.labels = {"stable": "1"}
+    stage.serve("1")
+    stage.serve("2", "1")
+    for _ in range(60):
+        stage.turn("2", "1")
+    assert stage.running() == {"1", "2"}
+    assert stage.yard.tried == ["1", "2"]
+    stage.labels = {}
+    for _ in range(20):
+        stage.turn("2", "1")
+    assert stage.running() == {"1", "2"}, "who asked for the label is still answered"
+    stage.turn_until(lambda: stage.running() == {"2"}, "2", "1")
+
+
+def test_a_version_that_gets_a_label_is_started_and_does_not_take_over(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    stage.serve("3", "2", "1")
+    stage.labels = {"stable": "1"}
+    stage.turn_until(lambda: "1" in stage.yard.crews, "3", "2", "1")
+    stage.turn("3", "2", "1")
+    stage.yard.beat("1")
+    for _ in range(60):
+        stage.turn("3", "2", "1")
+    assert stage.running() == {"3", "1"}
+    assert stage.rollout.is_settled
+    assert "takes over" not in caplog.text
+    first = stage.yard.crews["1"].children()
+    stage.turn("1")
+    stage.yard.beat("1")
+    stage.turn("1")
+    stage.turn_until(lambda: stage.running() == {"1"}, "1")
+    assert stage.yard.crews["1"].children() == first, "it takes over as it is"
+
+
+def test_a_version_with_a_label_that_is_broken_is_refused_and_no_other_is_held_up(
+    stage: Stage,
+) -> None:
+    stage.yard.broken.add("1")
+    stage.labels = {"stable": "1", "gone": "7"}
+    stage.serve("2", "1")
+    stage.turn_until(lambda: stage.rollout.refused, "2", "1")
+    stage.turn_until(lambda: stage.running() == {"2"}, "2", "1")
+    for _ in range(60):
+        stage.turn("2", "1")
+    assert stage.running() == {"2"}
+    assert stage.yard.tried == ["2", "1"]
+    stage.serve("3", "2", "1")
 
 
 def test_a_model_that_is_gone_is_ended(stage: Stage) -> None:
