@@ -15,6 +15,7 @@ the prefix.
     batchpoint:{tags:1}:drained           hash    since, items, rate: the measured drain rate
     batchpoint:{tags:1}:workers           zset    worker token -> until when it counts as alive
     batchpoint:{tags:1}:worker:<token>    string  JSON: what that worker says of itself
+    batchpoint:{tags:1}:sent:<token>      string  when it sent its last take or release, own us
     batchpoint:{tags:1}:since             string  since when it is served (beat.lua)
     batchpoint:{tags:1}:result:<id>       string  JSON: a result (messages.py), with a TTL
     batchpoint:{tags:1}:claim:<name>      string  id of the only request under an Idempotency-Key

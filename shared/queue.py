@@ -7,6 +7,7 @@ Every operation may raise `redis.RedisError` and can be repeated.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -158,6 +159,7 @@ class Queue:
             "take",
             self._prefix,
             token,
+            _now_us(),
             settings.lease_ms,
             settings.result_ttl_ms,
             self._keys_ttl_ms,
@@ -177,9 +179,10 @@ class Queue:
     def release(self, token: str, known: Iterable[str]) -> int:
         """Return to the queue what a worker holds but for `known`; return how many that were.
 
-        For a worker whose take failed: it may hold what it never got.
+        For a worker whose take failed: it may hold what it never got. When this returns, that take
+        can have no effect any more, and this none once a later take has returned.
         """
-        return int(self._run("release", token, self._keys_ttl_ms, *known))
+        return int(self._run("release", self._prefix, token, _now_us(), self._keys_ttl_ms, *known))
 
     def ack(self, token: str, answers: Iterable[tuple[Request, Result]]) -> int:
         """Write results and end their leases; return how many were this worker's to write."""
@@ -247,6 +250,11 @@ class Queue:
             return ""
         major = int(self._client.info("server")["redis_version"].split(".")[0])
         return "#!lua flags=allow-oom\n" if major >= 7 else "redis.call('DEL', KEYS[1] .. '-')\n"
+
+
+def _now_us() -> int:
+    """Return the time of a clock that never goes back, for what a worker sends in order."""
+    return time.monotonic_ns() // 1000
 
 
 def _is_out_of_memory(error: Exception) -> bool:

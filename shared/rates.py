@@ -1,7 +1,10 @@
-"""How many requests a client may send, counted in Redis for all web processes together.
+"""How many items a client may send, counted in Redis for all web processes together.
 
-By GCRA: each request costs `1 / per_s` seconds, and a client may be in debt by `burst` of them.
-All that is kept of a client is one time, when its debt is paid off.
+By GCRA: each item costs `1 / per_s` seconds, and a client may be ahead by `burst` of them. How many
+a request has is known when its body is read: the first is counted before that, the others after. A
+request may have more than a burst. It is let in where all that came before it is within the burst,
+and nothing else of its client is, until it is paid off so far. All that is kept of a client is one
+time, when everything is paid off.
 """
 
 from __future__ import annotations
@@ -28,14 +31,18 @@ _AWAY_S = 1.0  # for how long a Redis that did not answer is not asked again
 
 @dataclass(frozen=True)
 class Rate:
-    """What a client may send: `per_s` requests a second, `burst` of them at once."""
+    """What a client may send: `per_s` items a second, `burst` of them at once.
+
+    A request has up to `most` items, also where that is more.
+    """
 
     per_s: float
     burst: int
+    most: int = 1
 
     @property
     def interval(self) -> int:
-        """Microseconds from one request to the next."""
+        """Microseconds from one item to the next."""
         return math.ceil(_SECOND / self.per_s)
 
 
@@ -44,7 +51,7 @@ class Verdict:
     """Whether a request is within its client's rate, and what may follow it."""
 
     allowed: bool
-    left: int  # requests that may follow at once
+    left: int  # items that may follow at once
     next_s: float  # until one may
     full_s: float  # until a whole burst may
 
@@ -62,9 +69,10 @@ class StoredRates:
     def __init__(self, client: redis.Redis) -> None:
         self._script = client.register_script(_SCRIPT.read_text(encoding="utf-8"))
 
-    def take(self, who: str, rate: Rate) -> Verdict:
-        """Count a request of the client `who`, in one round trip."""
-        reply = self._script(keys=[keys.rate(who)], args=[rate.interval, rate.burst])
+    def take(self, who: str, rate: Rate, more: int = 0) -> Verdict:
+        """Count a request of the client `who`, or `more` items of one, in one round trip."""
+        args = [rate.interval, rate.burst, rate.most, more]
+        reply = self._script(keys=[keys.rate(who)], args=args)
         allowed, left, next_us, full_us = reply
         return Verdict(bool(allowed), left, next_us / _SECOND, full_us / _SECOND)
 
@@ -77,23 +85,20 @@ class LocalRates:
         self._most = most
         self._paid_off: OrderedDict[str, int] = OrderedDict()  # longest unseen first
 
-    def take(self, who: str, rate: Rate) -> Verdict:
-        """Count a request of the client `who`."""
+    def take(self, who: str, rate: Rate, more: int = 0) -> Verdict:
+        """Count a request of the client `who`, or `more` items of one; as `lua/rate.lua`."""
         now, allowance = int(self._clock() * _SECOND), rate.interval * rate.burst
-        # What is further ahead than a burst can be is from before the rate was lowered.
-        paid_off = min(max(self._paid_off.pop(who, now), now), now + allowance)
-        over = paid_off + rate.interval - now - allowance
-        if over <= 0:
-            paid_off += rate.interval
-        self._paid_off[who] = paid_off
+        longest = allowance + rate.interval * (rate.most - 1)
+        ahead = min(max(self._paid_off.pop(who, now) - now, 0), longest)
+        allowed = ahead + (0 if more else rate.interval) <= allowance
+        if allowed:
+            ahead += rate.interval * max(1, more)
+        self._paid_off[who] = now + ahead
         if len(self._paid_off) > self._most:
             self._paid_off.popitem(last=False)
-        ahead = paid_off - now
-        if over > 0:
-            return Verdict(False, 0, over / _SECOND, ahead / _SECOND)
+        left = max(0, (allowance - ahead) // rate.interval)
         next_us = max(0, ahead + rate.interval - allowance)
-        left = (allowance - ahead) // rate.interval
-        return Verdict(True, left, next_us / _SECOND, ahead / _SECOND)
+        return Verdict(allowed, left, next_us / _SECOND, ahead / _SECOND)
 
 
 class Rates:
@@ -106,15 +111,18 @@ class Rates:
         self._clock = clock
         self._away_until = 0.0  # 0: Redis answers
 
-    def take(self, who: str, rate: Rate) -> Verdict:
-        """Count a request of the client `who`. Never raises `RedisError`."""
-        return self._take_stored(who, rate) or self._local.take(who, rate)
+    def take(self, who: str, rate: Rate, more: int = 0) -> Verdict:
+        """Count a request of the client `who`, or `more` items of one that was let in.
 
-    def _take_stored(self, who: str, rate: Rate) -> Verdict | None:
+        Never raises `RedisError`.
+        """
+        return self._take_stored(who, rate, more) or self._local.take(who, rate, more)
+
+    def _take_stored(self, who: str, rate: Rate, more: int) -> Verdict | None:
         if self._clock() < self._away_until:
             return None
         try:
-            verdict = self._stored.take(who, rate)
+            verdict = self._stored.take(who, rate, more)
         except redis.RedisError as error:
             if not self._away_until:
                 about = "Redis counts no rates: each process counts for itself"

@@ -41,8 +41,8 @@ class Settings:
     host: str = _setting("127.0.0.1", "Address that the web tier listens on")
     port: int = _setting(8000, "Port that the web tier listens on", high=65_535)
     api_keys_file: str = _setting("", "File of the API keys; empty: nobody is asked for one")
-    rate_per_s: int = _setting(0, "Requests a second from one address or key; 0: any number", 0)
-    rate_burst: int = _setting(20, "Requests that it may send at once, where there is a rate")
+    rate_per_s: int = _setting(0, "Items a second from one address or key; 0: any number", 0)
+    rate_burst: int = _setting(20, "Items that it may send at once, where there is a rate")
     trusted_proxies: int = _setting(
         0, "Proxies in front, whose `X-Forwarded-For` is believed; 0: nobody's", 0
     )

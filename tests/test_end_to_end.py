@@ -131,7 +131,7 @@ def test_nothing_is_left_in_redis_afterwards(service: Service, cases: list[Case]
     time.sleep(5.2)  # RESULT_TTL_MS of the fixture
     keys = cast("list[bytes]", service.client.keys("*"))
     names = {key.rpartition(b"}:")[2].split(b":")[0] for key in keys}
-    assert names <= {b"workers", b"worker", b"since", b"drained"}
+    assert names <= {b"workers", b"worker", b"sent", b"since", b"drained"}
 
 
 def test_a_decode_does_not_stop_the_other_requests_of_its_process(own_service: Service) -> None:

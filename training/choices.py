@@ -1,4 +1,4 @@
-"""What users chose after a prediction, as a folder to train with.
+"""What users chose after a prediction, as a folder to train with (`python -m training.colors`).
 
     <folder>/choices.csv      image, x, y, model, version, at, and a column per classifier
     <folder>/images/          the photos as they were posted

@@ -1,7 +1,7 @@
-"""Product photos → 9x9 patches with the meaning of the seller's base colour.
+"""Photos of products, and of users → 9x9 patches with the meaning of the colour that was named.
 
-Patches are cut by `shared.images`, as the web tier cuts them: at the centre point, and at points
-near it, which mostly still lie on the product.
+Patches are cut by `shared.images`, as the web tier cuts them: at the centre point, or the user's,
+and at points near it, which mostly still lie on the same thing.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from shared.images import Crop, Pixels, Point, centre, cut, open_image
+from shared.images import Crop, Photo, Pixels, Point, centre, cut, open_image
+from training.choices import read_choices
 from training.color_names import Meaning, seller_meaning
 
 _MAX_PIXELS = 50_000_000
+_MODEL, _CLASSIFIER = "tags", "colors"
 _AROUND = 15  # more points a photo, beside its centre
 _SPREAD = 7.0  # standard deviation of their distance in pixels, of photos 224 pixels wide
 _BALANCE = 0.3  # 0: a colour counts as often as it occurs, 1: all colours count the same
@@ -27,11 +29,11 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Photos:
-    """Patches of n photos; `patches[:, 0]` are the ones at the centre point."""
+    """Patches of n photos; `patches[:, 0]` are the ones at the centre, or the user's point."""
 
     patches: Pixels  # [n, 1 + _AROUND, 9, 9, 3], RGB 0-255
     meanings: Floats  # [n, labels], rows sum to 1
-    words: tuple[str, ...]  # the seller's
+    words: tuple[str, ...]  # the seller's, or the label that the user chose
 
     @property
     def plain(self) -> npt.NDArray[np.bool_]:
@@ -42,6 +44,14 @@ class Photos:
         """Return the photos where `chosen`, bool [n], is true."""
         words = tuple(word for word, wanted in zip(self.words, chosen, strict=True) if wanted)
         return Photos(self.patches[chosen], self.meanings[chosen], words)
+
+    def and_also(self, more: Photos) -> Photos:
+        """Return these photos and behind them `more`."""
+        return Photos(
+            np.concatenate([self.patches, more.patches]),
+            np.concatenate([self.meanings, more.meanings]),
+            self.words + more.words,
+        )
 
 
 def read_photos(data: Path, crop: Crop, labels: tuple[str, ...]) -> Photos:
@@ -60,10 +70,7 @@ def read_photos(data: Path, crop: Crop, labels: tuple[str, ...]) -> Photos:
         if meaning is None:
             continue
         image = open_image((data / "fashion" / row["file"]).read_bytes(), _MAX_PIXELS)
-        middle = centre(image)
-        steps = random.normal(0, _SPREAD * image.width / 224, (_AROUND, 2))
-        points = [middle, *(Point(middle.x + x, middle.y + y) for x, y in steps)]
-        cuts = np.stack([cut(image, point, crop) for point in points])
+        cuts = _cut_around(image, centre(image), crop, random)
         if "white" not in meaning:
             if is_nearly_white(cuts[0]):
                 continue
@@ -73,6 +80,33 @@ def read_photos(data: Path, crop: Crop, labels: tuple[str, ...]) -> Photos:
         meanings.append(as_row(meaning, labels))
         words.append(row["base_colour"])
     return Photos(np.stack(patches), np.stack(meanings), tuple(words))
+
+
+def read_chosen(folder: Path, crop: Crop, labels: tuple[str, ...]) -> Photos:
+    """Read the colours that users chose, as `python -m training.report --export` wrote them.
+
+    Raises `ValueError` where there is none.
+    """
+    random = np.random.default_rng(0)
+    patches, meanings, words = [], [], []
+    for example in read_choices(folder):
+        label = example.labels.get(_CLASSIFIER)
+        if example.model != _MODEL or label not in labels:
+            continue
+        image = open_image(example.photo.read_bytes(), _MAX_PIXELS)
+        patches.append(_cut_around(image, example.point, crop, random))
+        meanings.append(as_row({label: 1.0}, labels))
+        words.append(label)
+    if not words:
+        raise ValueError(f"{folder}: nobody chose a colour")
+    return Photos(np.stack(patches), np.stack(meanings), tuple(words))
+
+
+def _cut_around(image: Photo, point: Point, crop: Crop, random: np.random.Generator) -> Pixels:
+    """Return the crop at a point, and behind it those at points near it, [1 + _AROUND, 9, 9, 3]."""
+    steps = random.normal(0, _SPREAD * image.width / 224, (_AROUND, 2))
+    points = [point, *(Point(point.x + x, point.y + y) for x, y in steps)]
+    return np.stack([cut(image, each, crop) for each in points])
 
 
 def balance(photos: Photos) -> Floats:

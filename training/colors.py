@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from shared.images import Crop
 from training.color_network import SIDE, write_graph
-from training.color_photos import read_photos
+from training.color_photos import read_chosen, read_photos
 from training.color_survey import read_survey
 from training.color_training import make_pool, train
 
@@ -27,13 +27,18 @@ def read_labels() -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Train on everything below `--data` and replace the graph."""
+    """Train on everything below `--data`, and on `--choices`, and replace the graph."""
     parser = argparse.ArgumentParser(prog="python -m training.colors", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
-    data: Path = parser.parse_args().data
+    about = "also learn from what users chose: an export of training.report"
+    parser.add_argument("--choices", type=Path, metavar="FOLDER", help=about)
+    arguments = parser.parse_args()
+    data: Path = arguments.data
     tf.config.experimental.enable_op_determinism()
     labels = read_labels()
     photos, survey = read_photos(data, CROP, labels), read_survey(data, labels)
+    if arguments.choices:
+        photos = photos.and_also(read_chosen(arguments.choices, CROP, labels))
     weights = train(photos, survey, make_pool(labels, SEED), SEED)
     graph = VERSION / "colorClassifier.pb"
     write_graph(weights, graph)

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 from shared.logs import fields
 from shared.rates import OverRateError, Rate, Rates, Verdict
@@ -22,7 +23,6 @@ from web.errors import problem
 
 _log = logging.getLogger(__name__)
 
-WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Headers = dict[str, str]
 
 # Everything that is not named here is for the scope `predict`, so that a new door is never open.
@@ -34,11 +34,12 @@ class Access:
     """A WSGI application in front of another.
 
     To that, `batchpoint.client` in the environ is the name of the request's key, empty where keys
-    are not asked for.
+    are not asked for, and `batchpoint.charge`, where there is a rate, counts the request's items
+    once they are known: see `Charge`.
     """
 
     def __init__(
-        self, app: WSGI, settings: Settings, keys: ApiKeys | None, rates: Rates | None
+        self, app: WSGIApplication, settings: Settings, keys: ApiKeys | None, rates: Rates | None
     ) -> None:
         """Take `keys`, None where none are asked for, and `rates`, None where none are kept."""
         self._app = app
@@ -57,14 +58,14 @@ class Access:
         # Who has a key has it wherever it is; all others at an address share its rate, and so do
         # those who try keys.
         address = client_address(environ, self._settings.trusted_proxies)
+        who = f"key:{key.name}" if key else f"address:{address}"
         rate, verdict, headers = self._rate(key), None, Headers()
         if rate and self._rates:
-            verdict = self._rates.take(f"key:{key.name}" if key else f"address:{address}", rate)
-            headers = _rate_headers("key" if key else "address", rate, verdict)
+            verdict = self._rates.take(who, rate)
+            headers = _rate_headers(who, rate, verdict)
         error: Exception
         if verdict and not verdict.allowed:
             error = OverRateError(verdict)
-            headers["Retry-After"] = str(math.ceil(verdict.next_s))
         elif self._keys and not key:
             error = UnknownKeyError()
             headers["WWW-Authenticate"] = 'Bearer realm="batchpoint"'
@@ -73,6 +74,8 @@ class Access:
             headers["WWW-Authenticate"] = f'Bearer error="insufficient_scope", scope="{scope}"'
         else:
             environ["batchpoint.client"] = key.name if key else ""
+            if rate and self._rates:
+                environ["batchpoint.charge"] = Charge(self._rates, who, rate, headers)
             return self._app(environ, _adding(headers, start_response))
         client = {"key": key.name} if key else {"address": address}
         return _refuse(error, headers, environ["PATH_INFO"], client, start_response)
@@ -81,7 +84,26 @@ class Access:
         per_s, burst = float(self._settings.rate_per_s), self._settings.rate_burst
         if key:
             per_s, burst = key.rate_per_s or per_s, key.rate_burst or burst
-        return Rate(per_s, burst) if per_s else None
+        most = max(self._settings.max_items, self._settings.max_points)
+        return Rate(per_s, burst, most) if per_s else None
+
+
+class Charge:
+    """Counts the items of a request that was let in as one."""
+
+    def __init__(self, rates: Rates, who: str, rate: Rate, headers: Headers) -> None:
+        """`headers` are those of the answer, which tell of the rate."""
+        self._rates = rates
+        self._of = who, rate
+        self._headers = headers
+
+    def __call__(self, items: int) -> None:
+        """Count all but the first. Raises `OverRateError` where the client is in debt."""
+        if items > 1:
+            verdict = self._rates.take(*self._of, items - 1)
+            self._headers.update(_rate_headers(*self._of, verdict))
+            if not verdict.allowed:
+                raise OverRateError(verdict)
 
 
 def scope_of(path: str) -> str:
@@ -121,13 +143,17 @@ def _secret(environ: Mapping[str, Any]) -> str:
     return str(environ.get("HTTP_X_API_KEY", ""))
 
 
-def _rate_headers(of: str, rate: Rate, verdict: Verdict) -> Headers:
-    """Return the fields of draft-ietf-httpapi-ratelimit-headers-10."""
+def _rate_headers(who: str, rate: Rate, verdict: Verdict) -> Headers:
+    """Return the fields of draft-ietf-httpapi-ratelimit-headers-10, and of a refusal its end."""
+    of = who.partition(":")[0]
     window_s, full_s = math.ceil(rate.burst / rate.per_s), math.ceil(verdict.full_s)
-    return {
+    headers = {
         "RateLimit-Policy": f'"{of}";q={rate.burst};w={window_s}',
         "RateLimit": f'"{of}";r={verdict.left};t={full_s}',
     }
+    if not verdict.allowed:
+        headers["Retry-After"] = str(math.ceil(verdict.next_s))
+    return headers
 
 
 def _adding(headers: Headers, start_response: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,8 +1,8 @@
 """Admission: a request that would wait past its deadline is refused before its photo is read.
 
-A refusal must cost next to nothing: it is given most when there is least to spare. So the server
-gives it before it parses HTTP where the request is a plain one (`web/connection.py`), and of the
-others this stands before Flask.
+So is one that the queue would refuse, too. A refusal must cost next to nothing: it is given most
+when there is least to spare. So the server gives it before it parses HTTP where the request is a
+plain one (`web/connection.py`), and of the others this stands before Flask.
 """
 
 from __future__ import annotations
@@ -12,39 +12,42 @@ import uuid
 from collections.abc import Callable, Iterable
 from functools import cache
 from http import HTTPStatus
-from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import Counter
 
 from shared.settings import Settings
 from web import metrics
+from web.api import recognize
 from web.errors import problem
-from web.gate import Gate
-from web.tickets import OverloadedError
 
 # One group for the model at most; none: the default one.
 _PATH = re.compile(
-    r"/predict(?:/([^/]+))?/?"
+    r"/predict(?:/([^/]+))?/?|/recognize"
     r"|/v1/models/([^/:]+)(?:/(?:versions|labels)/[^/:]+)?:(?:predict|classify)"
     r"|/v2/models/([^/]+)(?:/versions/[^/]+)?/infer"
 )
 _MS = re.compile(r"([0-9]{1,6})", re.ASCII)
 _TIMEOUT = re.compile(r"(?:^|&)timeout_ms=([0-9]{1,6})(?:&|$)", re.ASCII)
 
-WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Refusal = tuple[str, dict[str, str], bytes]  # status line, headers, body
 
 
 class Admission:
     """A WSGI application in front of another, which it spares what cannot be answered in time."""
 
-    def __init__(self, app: WSGI, settings: Settings, gate: Callable[[str], Gate | None]) -> None:
-        """`gate` finds a model's gate by its name; no name is the default model."""
+    def __init__(
+        self,
+        app: WSGIApplication,
+        settings: Settings,
+        refused: Callable[[str, float], Exception | None],
+    ) -> None:
+        """`refused` tells what refuses a request for a model, by name, that has so many seconds."""
         self._app = app
         self._settings = settings
-        self._gate = gate
+        self._refused = refused
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Pass the request on, or refuse it."""
         waits = "respond-async" not in environ.get("HTTP_PREFER", "").lower()
         if environ["REQUEST_METHOD"] == "POST" and waits:
@@ -69,15 +72,14 @@ class Admission:
         if found is None:
             return None
         name = found[found.lastindex] if found.lastindex else self._settings.model
-        gate = self._gate(name)
-        if gate is None:
-            return None
+        if path == "/recognize":
+            name = recognize.MODEL
         ms = _MS.fullmatch(timeout_ms) or _TIMEOUT.search(query)
-        excess_s = gate.excess_s((int(ms[1]) if ms else self._settings.deadline_ms) / 1000)
-        if excess_s <= 0:
+        error = self._refused(name, (int(ms[1]) if ms else self._settings.deadline_ms) / 1000)
+        if error is None:
             return None
         request_id = uuid.uuid4().hex
-        status, headers, body = problem(OverloadedError(excess_s * 1000), request_id, path)
+        status, headers, body = problem(error, request_id, path)
         _refused(name).inc()
         headers |= {"X-Request-Id": request_id, "Content-Length": str(len(body))}
         return f"{status} {HTTPStatus(status).phrase}", headers, body

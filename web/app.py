@@ -16,6 +16,7 @@ from web.api_keys import ApiKeys
 from web.catalog import Catalog
 from web.cors import Cors
 from web.prediction import Predictor
+from web.room import Room
 from web.storage import Storage
 
 
@@ -31,7 +32,8 @@ def create_app(
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    admission = Admission(app.wsgi_app, settings, catalog.gate)
+    room = Room(app.wsgi_app, settings.max_body_bytes)
+    admission = Admission(room, settings, catalog.refusal)
     app.wsgi_app = admission  # type: ignore[method-assign]
     app.extensions["admission"] = admission  # the server asks it, too, before it parses HTTP
     if keys or rates:

@@ -19,9 +19,10 @@ from redis.exceptions import RedisError
 from shared.folder import ModelsFolder
 from shared.logs import Seldom, fields
 from shared.manifest import ManifestError, Model
-from shared.queue import Queue
+from shared.queue import Census, Queue
 from web.dispatch import Dispatcher
 from web.gate import Gate
+from web.tickets import OverloadedError, StoreAwayError
 
 _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
@@ -44,6 +45,20 @@ class Served:
     queue: Queue  # to look at
     dispatcher: Dispatcher
     gate: Gate
+
+    def refusal(self, deadline_s: float, items: int = 1) -> Exception | None:
+        """Return what refuses a request of so many items before it is read, or None."""
+        excess_s = self.gate.excess_s(deadline_s)
+        if excess_s > 0:
+            return OverloadedError(excess_s * 1000)
+        return self.dispatcher.refused.now(items)
+
+    def census(self) -> Census:
+        """Return what the queue looks like now. Raises `StoreAwayError`."""
+        try:
+            return self.queue.census()
+        except RedisError as error:
+            raise StoreAwayError("Redis does not answer") from error
 
 
 @dataclass
@@ -120,10 +135,10 @@ class Catalog:
             if number in versions.live and served is not current
         ]
 
-    def gate(self, name: str) -> Gate | None:
-        """Return the gate of a model, or None where there is no such model."""
+    def refusal(self, name: str, deadline_s: float) -> Exception | None:
+        """Return what refuses any request for a model now, or None, also for an unknown one."""
         versions = self._models.get(name or self.default)
-        return versions.now().gate if versions else None
+        return versions.now().refusal(deadline_s) if versions else None
 
     # --- what changes while it runs
 

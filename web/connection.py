@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import socket
+import sys
+import termios
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -21,8 +24,8 @@ if TYPE_CHECKING:  # gunicorn imports this file before gevent has patched what t
 _HEAD_BYTES = 8192  # as much of a head as gunicorn reads at once
 _NOWHERE = bytearray(1024 * 1024)  # never written to, so it takes no memory
 LINGER_S = 2.0  # for what a client sends after its answer
-# A body may pause for so long, and in the end must have come at so many bytes a second; a client
-# that takes nothing of its answer is cut after as long.
+# A body may pause for so long, and in the end must have come at so many bytes a second. An answer
+# must be taken at that pace, by what was acknowledged, in each span of so long.
 _GRACE_S = 5.0
 _LEAST_BYTES_PER_S = 4096
 
@@ -86,7 +89,6 @@ class Connection(gevent.socket.socket):
         status, headers, body = refusal
         headers |= {"Date": http_date(), "Connection": "keep-alive" if stays else "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        self.settimeout(_GRACE_S)
         self.sendall(f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body)
         until = time.monotonic() + LINGER_S
         while rest:
@@ -138,13 +140,32 @@ class Connection(gevent.socket.socket):
         return piece
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # type: ignore[override]
-        """Send; a response's header, which gunicorn sends apart, waits for what follows it."""
+        """Send; a response's header, which gunicorn sends apart, waits for what follows it.
+
+        Raises `BrokenPipeError` where the client takes it too slowly.
+        """
         if data.startswith(b"HTTP/") and data.endswith(b"\r\n\r\n"):
             flags |= socket.MSG_MORE
+        rest = memoryview(data)
+        until, most = 0.0, float("inf")  # no more may be left then
         try:
-            super().sendall(data, flags)
-        except TimeoutError as error:  # to gunicorn, a failure of its own, to be logged as such
-            raise BrokenPipeError(errno.EPIPE, "the client takes nothing") from error
+            while rest:
+                now = time.monotonic()
+                if now >= until:
+                    left = len(rest) + self._untaken()
+                    if left > most:
+                        raise BrokenPipeError(errno.EPIPE, "the client takes too little")
+                    until, most = now + _GRACE_S, left - _GRACE_S * _LEAST_BYTES_PER_S
+                self.settimeout(max(0.001, until - now))
+                with contextlib.suppress(TimeoutError):
+                    rest = rest[self.send(rest, flags) :]
+        finally:
+            self.settimeout(_GRACE_S)
+
+    def _untaken(self) -> int:
+        """Return how many bytes the kernel holds that the client has not taken."""
+        count = fcntl.ioctl(self.fileno(), termios.TIOCOUTQ, bytes(4))
+        return int.from_bytes(count, sys.byteorder)
 
     def flush(self) -> None:
         """Send a header that nothing followed."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
-
-WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 _PREFLIGHT = [
     ("Access-Control-Allow-Methods", "GET, POST"),
@@ -30,13 +29,11 @@ class Cors:
     put into a header, which no foreign page can make a browser do by itself.
     """
 
-    def __init__(self, app: WSGI, origins: Iterable[str]) -> None:
+    def __init__(self, app: WSGIApplication, origins: Iterable[str]) -> None:
         self._app = app
         self._origins = frozenset(origins)
 
-    def __call__(
-        self, environ: dict[str, Any], start_response: Callable[..., Any]
-    ) -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Pass the request on, unless it is a preflight."""
         allowed = [("Vary", "Origin")]
         origin = environ.get("HTTP_ORIGIN", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
@@ -11,8 +11,6 @@ from shared.images import Pixels, Point, read_header
 from shared.manifest import Model
 from shared.memory import keep_freed_memory
 from shared.preparation import cut_all, prepare
-from web.clients import left
-from web.tickets import ClientLeftError
 
 # Together they bound how long the other requests wait, whatever is in the image.
 _TINY_BYTES = 4096
@@ -31,18 +29,17 @@ class Decoder:
         self._max_pixels = max_pixels
 
     def prepare(
-        self, model: Model, data: bytes, points: Sequence[Point], client_fd: int = -1
+        self, model: Model, data: bytes, points: Sequence[Point], check: Callable[[], None]
     ) -> Prepared:
         """See `shared.preparation.prepare`; only the calling greenlet waits.
 
-        A tiny image is decoded where it is: to hand it to a thread would take longer. Raises
-        `ClientLeftError` where the client closed the socket `client_fd` while it waited.
+        A tiny image is decoded where it is: to hand it to a thread would take longer. Any other has
+        its turn in a while; `check` then raises where it need not be decoded any more.
         """
         if len(data) <= _TINY_BYTES:
             image = read_header(data, self._max_pixels)
             if image.width * image.height <= _TINY_PIXELS:
                 return cut_all(model, image, points)
         with self._free:
-            if left([client_fd]):
-                raise ClientLeftError
+            check()
             return self._pool.apply(prepare, (model, data, points, self._max_pixels))

@@ -22,13 +22,9 @@ from shared.logs import Seldom, fields
 from shared.messages import MessageError, Request, Result, decode_results
 from shared.queue import Enqueued, Queue
 from web.clients import left
+from web.refused import Refused
 from web.results import checked
-from web.tickets import (
-    ClientLeftError,
-    DeadlineError,
-    StoreAwayError,
-    Ticket,
-)
+from web.tickets import ClientLeftError, DeadlineError, StoreAwayError, Ticket
 
 _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
@@ -50,6 +46,7 @@ class Dispatcher:
 
         `heartbeat_s` is how long a Redis that lost everything may not know of a live worker.
         """
+        self.refused = Refused()
         self._sending = sending
         self._receiving = receiving
         self._receive_s = receive_s
@@ -98,12 +95,12 @@ class Dispatcher:
         assert result is not None  # an AsyncResult without a value raises
         return checked(result)
 
-    def enqueue(self, request: Request, claim: str = "") -> None:
+    def enqueue(self, request: Request, claim: str = "") -> Ticket:
         """Enqueue without waiting for the result; it is fetched by `kept_result`.
 
-        Until its deadline it stays in memory, to be sent again should Redis lose it. Raises
-        `IdempotencyConflictError`, `QueueFullError`, `StoreFullError`, `NoWorkerError`,
-        `StoreAwayError` or `DeadlineError`.
+        The ticket has it as soon as it is here. Until its deadline it stays in memory, to be sent
+        again should Redis lose it. Raises `IdempotencyConflictError`, `QueueFullError`,
+        `StoreFullError`, `NoWorkerError`, `StoreAwayError` or `DeadlineError`.
         """
         ticket = self._waiting.get(request.id) or self._submit(request, claim=claim)
         try:
@@ -113,6 +110,7 @@ class Dispatcher:
         finally:
             if not ticket.accepted.successful():
                 self._forget(ticket)  # else that is the sweep's
+        return ticket
 
     def stop(self) -> None:
         """Let what it does on Redis end once nobody waits: no more requests will come."""
@@ -182,6 +180,7 @@ class Dispatcher:
                 if self._has_forgotten(reply):
                     gevent.spawn_later(0.1, self._outbox.put, ticket)
                 else:
+                    self.refused.note(reply, ticket.items)
                     ticket.settle(reply)
                     if ticket.joined:
                         self._joined.put(ticket)

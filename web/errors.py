@@ -63,7 +63,7 @@ KINDS: dict[type[Exception], Kind] = {
     ),
     tickets.QueueFullError: Kind(503, "queue-full", "The queue is full"),
     tickets.StoreFullError: Kind(503, "store-full", "The queue's memory is full"),
-    tickets.OverloadedError: Kind(503, "overloaded", "The wait would be past the deadline"),
+    tickets.OverloadedError: Kind(503, "overloaded", "Too much is in hand"),
     tickets.NoWorkerError: Kind(503, "no-worker", "No worker is ready"),
     tickets.StoreAwayError: Kind(503, "store-away", "The queue cannot be reached"),
     tickets.DeadlineError: Kind(504, "deadline", "No answer by the deadline"),
@@ -76,7 +76,8 @@ UNKNOWN = Kind(500, "internal", "Something went wrong here")
 _DOORS = ("v1", "v2")
 _FEWER = {415: 400, 422: 400}
 
-# A worker is warm a few seconds after it starts; Redis likewise.
+# Where there is no worker, no Redis or no memory in it, nothing measured tells for how long.
+# A worker is warm a few seconds after it starts, Redis likewise, and its memory soon free again.
 _RETRY_AFTER_S = 5
 
 

@@ -14,6 +14,10 @@ import json
 import re
 from dataclasses import dataclass, fields
 
+from flask import g, request
+
+from web.catalog import Served
+from web.clients import socket_of
 from web.prediction import Query
 from web.uploads import ParameterError
 
@@ -28,8 +32,26 @@ class Identity:
     claim: str  # likewise: what no request with another id may have
 
 
+def sender(served: Served, query: Query) -> tuple[str, int, str]:
+    """Return what `Predictor.predict` wants of the present HTTP request: id, socket and claim.
+
+    Its sender is charged for all that it asks. Raises `ParameterError`, and
+    `shared.rates.OverRateError` where that is too much.
+    """
+    charge = request.environ.get("batchpoint.charge")
+    if charge:
+        charge(query.items)
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return g.request_id, socket_of(request.environ), ""
+    client = request.environ.get("batchpoint.client", "")
+    identity = identify(key, client, served.model.queue, query)
+    g.request_id = identity.request_id
+    return identity.request_id, -1, identity.claim
+
+
 def identify(key: str, client: str, queue: str, query: Query) -> Identity:
-    """Return the identity of a query for photos, which `client` sent to `queue` under `key`.
+    """Return the identity of a query, which `client` sent to `queue` under `key`.
 
     Its deadline is no part of that. Raises `ParameterError` where the key is not 1 to 255 printable
     characters of ASCII.
@@ -39,6 +61,9 @@ def identify(key: str, client: str, queue: str, query: Query) -> Identity:
     asked = {field.name: getattr(query, field.name) for field in fields(query)}
     del asked["timeout_ms"]
     asked["images"] = [hashlib.sha256(image).hexdigest() for image in query.images]
+    asked["tensors"] = [
+        [tensor.shape, hashlib.sha256(tensor.tobytes()).hexdigest()] for tensor in query.tensors
+    ]
     asked["classifiers"] = query.classifiers and sorted(query.classifiers)
     return Identity(_digest([queue, client, key, asked]), _digest([client, key]))
 

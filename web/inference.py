@@ -18,17 +18,8 @@ from shared.manifest import Classifier, Model
 from shared.settings import Settings
 from web.bodies import MalformedBodyError, parse_object
 from web.prediction import Query
-from web.tensors import (
-    IMAGE,
-    Softmax,
-    TensorError,
-    ask_images,
-    ask_tensors,
-    likeliest,
-    to_array,
-    to_image,
-    to_numbers,
-)
+from web.softmax import Softmax, likeliest, to_numbers
+from web.tensors import IMAGE, TensorError, ask_images, ask_tensors, to_array, to_image
 
 _DTYPES: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("u1"), "FP32": np.dtype("<f4")}
 

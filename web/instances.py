@@ -48,6 +48,8 @@ def read_examples(
     named = _by_column([{**context, **example} for example in examples])
     if not isinstance(named, dict):
         raise TensorError("an example has its features by name")
+    if IMAGE in named:  # a feature may always be a list
+        named[IMAGE] = [_alone(image) for image in named[IMAGE]]
     answering = classifiers.get(chosen, model.classifiers[0])
     return answering, _to_query(model, named, timeout_ms, most, [answering.name])
 
@@ -57,6 +59,10 @@ def _signature(body: Mapping[str, Any], known: list[str]) -> str:
     if name not in known:
         raise TensorError(f"there is no signature {name!r} for this, but {', '.join(known)}")
     return str(name)
+
+
+def _alone(values: Any) -> Any:
+    return values[0] if isinstance(values, list) and len(values) == 1 else values
 
 
 def _are_objects(values: Any) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import gevent
@@ -17,9 +17,10 @@ from shared.messages import Request, Result, Tensor
 from web import metrics
 from web.answers import to_context, with_whole_timing
 from web.catalog import Served
+from web.clients import left
 from web.decoding import Decoder
 from web.storage import Storage
-from web.tickets import DeadlineError, OverloadedError
+from web.tickets import ClientLeftError, DeadlineError
 from web.turns import Turns
 
 _log = logging.getLogger(__name__)
@@ -29,8 +30,9 @@ _log = logging.getLogger(__name__)
 class Query:
     """What a client asks of a model: to classify photos at points, or tensors as they are."""
 
-    images: Sequence[bytes]  # encoded; empty where there are tensors
-    points: Sequence[Sequence[Point]]  # per image; an empty one stands for the centre
+    # Encoded; empty where there are tensors. They are let go once they are decoded.
+    images: list[bytes]
+    points: Sequence[Sequence[Point]]  # per image; () for its centre
     timeout_ms: int
     top_k: int
     many: bool = False  # the answer is a list, whatever its length
@@ -40,7 +42,7 @@ class Query:
     @property
     def items(self) -> int:
         """How many things there are to classify."""
-        if self.images:
+        if self.points:
             return sum(max(1, len(points)) for points in self.points)
         return len(self.tensors[0])
 
@@ -62,12 +64,12 @@ class Predictor:
         When the client closes the socket `client_fd` meanwhile, the work for it stops. A request
         that may come again has a `claim`, which none with another id gets. Raises what
         `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.predict` raise,
-        `shared.manifest.NoSuchClassifierError`, and `OverloadedError` before any of it.
+        `shared.manifest.NoSuchClassifierError`, and what `Served.refusal` says before any of it.
         """
         started = time.perf_counter()
         _admit(served, query)
         with served.gate.in_hand(query.items):
-            request = self._prepare(served, query, request_id, client_fd)
+            request, points = self._prepare(served, query, request_id, client_fd)
             if claim:
                 with self._turns.turn(request_id, request.timeout_ms) as left_ms:
                     request = replace(request, timeout_ms=left_ms)
@@ -87,22 +89,38 @@ class Predictor:
                 timing_ms=result.timing_ms,
             ),
         )
-        if self._storage and result.items:
-            self._storage.keep(served.model, query.images[0], result)
+        if self._storage and points:
+            self._storage.keep(served.model, query.images, points, result)
         return result
 
     def enqueue(self, served: Served, query: Query, request_id: str, claim: str = "") -> None:
         """Enqueue without waiting for the result.
 
         Raises what `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.enqueue` raise,
-        and `OverloadedError` before either.
+        and what `Served.refusal` says before either.
         """
         _admit(served, query)
-        served.dispatcher.enqueue(self._prepare(served, query, request_id, -1), claim)
+        request, points = self._prepare(served, query, request_id, -1)
+        ticket = served.dispatcher.enqueue(request, claim)
+        if self._storage and points:
+            self._storage.keep_later(served.model, query.images, points, ticket)
 
-    def _prepare(self, served: Served, query: Query, request_id: str, client_fd: int) -> Request:
-        """Decode and cut; the request has what is left of its budget then."""
-        started = time.perf_counter()
+    def _prepare(
+        self, served: Served, query: Query, request_id: str, client_fd: int
+    ) -> tuple[Request, list[Point]]:
+        """Decode and cut; the request has what is left of its budget then.
+
+        Returns also the points of all images; of tensors there are none.
+        """
+        started, came_at = time.perf_counter(), time.monotonic()
+
+        def check() -> None:
+            if left([client_fd]):
+                raise ClientLeftError
+            error = served.dispatcher.refused.now(query.items, came_at)
+            if error:
+                raise error
+
         points: list[Point] = []
         tensors, model = query.tensors, served.model
         asked: tuple[int, ...] = ()
@@ -112,25 +130,28 @@ class Predictor:
         if query.images:
             # A photo that still waits for a thread at its deadline is never decoded.
             with gevent.Timeout(query.timeout_ms / 1000, DeadlineError()):
-                points, tensors = self._decode(model, query, client_fd)
+                points, tensors = self._decode(model, query, check)
+            if self._storage is None:
+                query.images.clear()  # many times as large as what was cut out, which waits
         decode_ms = (time.perf_counter() - started) * 1000
         left_ms = query.timeout_ms - int(decode_ms)
         if left_ms <= 0:
             raise DeadlineError
         # A whole softmax comes back without its points; of many images they are too much to carry.
         context = to_context(points if query.top_k else [], query.many, decode_ms)
-        return Request(
+        request = Request(
             request_id, tensors, left_ms, query.top_k, context=context, classifiers=asked
         )
+        return request, points
 
     def _decode(
-        self, model: Model, query: Query, client_fd: int
+        self, model: Model, query: Query, check: Callable[[], None]
     ) -> tuple[list[Point], Sequence[Tensor]]:
         """Return the points of all images, and per classifier the crops around them."""
         points: list[Point] = []
         parts: list[Sequence[Tensor]] = []
         for image, wanted in zip(query.images, query.points, strict=True):
-            chosen, tensors = self._decoder.prepare(model, image, wanted, client_fd)
+            chosen, tensors = self._decoder.prepare(model, image, wanted, check)
             points += chosen
             parts.append(tensors)
             if len(query.images) > 1:
@@ -141,7 +162,7 @@ class Predictor:
 
 
 def _admit(served: Served, query: Query) -> None:
-    """Refuse what would wait too long, by the deadline as the whole request tells it."""
-    excess_s = served.gate.excess_s(query.timeout_ms / 1000)
-    if excess_s > 0:
-        raise OverloadedError(excess_s * 1000)
+    """Refuse what need not be decoded, by what the whole request tells of itself."""
+    error = served.refusal(query.timeout_ms / 1000, query.items)
+    if error:
+        raise error

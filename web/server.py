@@ -5,16 +5,15 @@ from __future__ import annotations
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
+from wsgiref.types import WSGIApplication
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 
 from shared.mirror import Follower
 from shared.settings import Settings
-
-WSGI = Callable[..., Iterable[bytes]]
 
 _CONNECTIONS = 4096  # of each web process; an idle one takes 11 KiB
 _OTHER_FILES = 128
@@ -49,7 +48,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         self,
         settings: Settings,
         processes: int,
-        make_app: Callable[[], WSGI],
+        make_app: Callable[[], WSGIApplication],
         follower: Follower | None = None,
     ) -> None:
         """`make_app` runs once in each web process, after gevent has patched it."""
@@ -85,7 +84,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         """Serve until SIGTERM or SIGINT."""
         Parent(self).run()
 
-    def load(self) -> WSGI:
+    def load(self) -> WSGIApplication:
         """Return the application of this web process."""
         return self._make_app()
 

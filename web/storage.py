@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -14,14 +13,18 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from shared.feedback import Chosen, Feedback, Prediction
+from shared.images import Point
 from shared.logs import Seldom
 from shared.manifest import Model
 from shared.messages import Result
+from web.softmax import to_items
+from web.tickets import Ticket
 
 _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
 
 _WAITING_BYTES = 32 * 1024 * 1024
+_TOP = 5  # labels that are kept of a whole softmax
 _LABEL_BYTES = 350  # that one label and its probability take in memory, about
 _PURGE_S = 3600.0
 _AGAIN_S = 0.3  # another process may be just about to write what is asked for
@@ -32,27 +35,74 @@ class StorageError(Exception):
 
 
 class Storage:
-    """One native thread that writes, and a list of what it is to write next, bounded in bytes."""
+    """One native thread that writes, and a list of what it is to write next, bounded in bytes.
+
+    Images whose answers are fetched later are held, within the same bound, until these are here.
+    """
 
     def __init__(self, feedback: Feedback) -> None:
         self._feedback = feedback
         self._pool = ThreadPool(1)
         self._waiting: list[Prediction] = []
         self._waiting_bytes = 0  # with what is just being written
+        self._later_bytes = 0  # of images whose results are still to come
         self._more = Event()
 
-    def keep(self, model: Model, image: bytes, result: Result) -> None:
-        """Have a prediction written soon; where writing does not keep up, it is let go."""
-        labels = sum(len(found) for item in result.items for found in item.values())
-        size = len(image) + _LABEL_BYTES * labels
-        if self._waiting_bytes + size > _WAITING_BYTES:
-            _seldom.warning("prediction not kept", waiting_bytes=self._waiting_bytes)
+    def keep(
+        self, model: Model, images: Sequence[bytes], points: Sequence[Point], result: Result
+    ) -> None:
+        """Have a prediction written soon; where writing does not keep up, it is let go.
+
+        There is one image, at one point or several, or there are several, at one point each. Then
+        each is a prediction of its own, by the request's id and its number: `<id>.0` and so on.
+        """
+        found = result.items or to_items(model, result, _TOP)
+        items = [{"point": point, **item} for point, item in zip(points, found, strict=True)]
+        labels = sum(len(entries) for item in found for entries in item.values())
+        size = sum(map(len, images)) + _LABEL_BYTES * labels
+        if not self._has_room(size):
             return
-        points = json.loads(result.context)["points"]
-        items = [{"point": point, **item} for point, item in zip(points, result.items, strict=True)]
-        self._waiting.append(Prediction(result.id, model.name, result.version, image, items))
+        parts = [(result.id, images[0], items)]
+        if len(images) > 1:
+            each = enumerate(zip(images, items, strict=True))
+            parts = [(f"{result.id}.{number}", image, [item]) for number, (image, item) in each]
+        self._waiting += [
+            Prediction(id_, model.name, result.version, image, own) for id_, image, own in parts
+        ]
         self._waiting_bytes += size
         self._more.set()
+
+    def keep_later(
+        self, model: Model, images: Sequence[bytes], points: Sequence[Point], ticket: Ticket
+    ) -> None:
+        """Keep a prediction as soon as its result is there, if that is by its deadline."""
+        size = sum(map(len, images))
+        if self._has_room(size):
+            self._later_bytes += size
+            gevent.spawn(self._wait_and_keep, size, model, images, points, ticket)
+
+    def _wait_and_keep(
+        self,
+        size: int,
+        model: Model,
+        images: Sequence[bytes],
+        points: Sequence[Point],
+        ticket: Ticket,
+    ) -> None:
+        try:
+            result = ticket.result.get(timeout=max(0.0, ticket.left_s()))
+        except (Exception, gevent.Timeout):  # its client is told by /results
+            result = None
+        self._later_bytes -= size
+        if result and not result.error:
+            self.keep(model, images, points, result)
+
+    def _has_room(self, size: int) -> bool:
+        held = self._waiting_bytes + self._later_bytes
+        if held + size <= _WAITING_BYTES:
+            return True
+        _seldom.warning("prediction not kept", waiting_bytes=held)
+        return False
 
     def find(self, request_id: str) -> Prediction | None:
         """Return a prediction, without its image, or None. Raises `StorageError`."""

@@ -1,4 +1,4 @@
-"""Numbers and encoded images that a client sends by name → what a model is asked, and back.
+"""Numbers and encoded images that a client sends by name → what a model is asked.
 
 A model's inputs are `image`, encoded images, of which the centre is classified, or else a tensor
 of raw pixels for each of its classifiers, by the classifier's name.
@@ -6,7 +6,6 @@ of raw pixels for each of its classifiers, by the classifier's name.
 
 from __future__ import annotations
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from itertools import chain
@@ -17,13 +16,10 @@ import numpy.typing as npt
 
 from shared.images import Pixels
 from shared.manifest import Classifier, Model
-from shared.messages import Result
 from web.bodies import parse_base64
 from web.prediction import Query
 
 IMAGE = "image"  # the input that is no classifier's
-
-Softmax = npt.NDArray[np.float32]  # [items, labels]
 
 
 class TensorError(ValueError):
@@ -88,7 +84,7 @@ def to_image(text: Any) -> bytes:
 
 
 def ask_images(
-    images: Sequence[bytes], timeout_ms: int, most: int, classifiers: Sequence[str] | None = None
+    images: list[bytes], timeout_ms: int, most: int, classifiers: Sequence[str] | None = None
 ) -> Query:
     """Return the query for the whole softmax of the centres of images.
 
@@ -121,25 +117,3 @@ def ask_tensors(model: Model, inputs: Mapping[str, Any], timeout_ms: int, most: 
 def _check_count(items: int, most: int) -> None:
     if not 1 <= items <= most:
         raise TensorError(f"there are {items} items, 1 to {most} are allowed")
-
-
-def read_softmax(model: Model, result: Result) -> dict[str, Softmax]:
-    """Return the whole softmax of each classifier that ran, float32 [items, labels]."""
-    return {
-        classifier.name: np.frombuffer(
-            base64.b64decode(result.softmax[classifier.name]), "<f4"
-        ).reshape(-1, len(classifier.labels))
-        for classifier in model.classifiers
-        if classifier.name in result.softmax
-    }
-
-
-def to_numbers(softmax: Softmax) -> list[Any]:
-    """Return a softmax as lists of numbers, as short as what they mean allows: nine decimals."""
-    numbers: list[Any] = np.round(softmax.astype(np.float64), 9).tolist()
-    return numbers
-
-
-def likeliest(softmax: Softmax, count: int) -> npt.NDArray[np.intp]:
-    """Return the positions of the `count` likeliest labels of each item, likeliest first."""
-    return (-softmax).argsort(axis=1, kind="stable")[:, :count]

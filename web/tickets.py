@@ -27,6 +27,13 @@ class OverloadedError(BusyError):
     """So much is ahead that the answer would come after the deadline."""
 
 
+class NoRoomError(OverloadedError):
+    """The bodies that this process holds leave no room for this one."""
+
+    def __init__(self) -> None:
+        super().__init__(1000)  # not measured: most bodies are read and answered within a second
+
+
 class StoreFullError(Exception):
     """Redis is at its memory limit and takes no more."""
 
@@ -68,6 +75,17 @@ class InferenceError(Exception):
     """The request itself brought the engine down, or workers with it."""
 
 
+def to_error(reply: Enqueued) -> Exception | None:
+    """Return how a request ends that the queue did not take, or None where it did."""
+    if reply.status == "full":
+        return QueueFullError(reply.retry_after_ms)
+    if reply.status == "conflict":
+        return IdempotencyConflictError()
+    if reply.status == "no_memory":
+        return StoreFullError()
+    return NoWorkerError() if reply.status in ("no_worker", "forgotten") else None
+
+
 class Ticket:
     """One request in this process's memory until its result is here or its deadline passed."""
 
@@ -77,6 +95,7 @@ class Ticket:
         self.claim = claim
         self.joined = bool(claim)  # an earlier one with this id runs for it, or may still do so
         self.size = sum(tensor.nbytes for tensor in request.tensors)  # bytes, nearly
+        self.items = request.items
         self.abandoned = False
         self.deadline = time.monotonic() + request.timeout_ms / 1000
         self._request = request
@@ -100,14 +119,9 @@ class Ticket:
 
     def settle(self, reply: Enqueued) -> None:
         """Take note of what became of the enqueue."""
-        if reply.status == "full":
-            self.refuse(QueueFullError(reply.retry_after_ms))
-        elif reply.status == "conflict":
-            self.refuse(IdempotencyConflictError())
-        elif reply.status == "no_memory":
-            self.refuse(StoreFullError())
-        elif reply.status in ("no_worker", "forgotten"):
-            self.refuse(NoWorkerError())
+        error = to_error(reply)
+        if error:
+            self.refuse(error)
         else:
             self.joined = bool(self.claim) and reply.status == "known"
             self.accepted_at = time.monotonic()

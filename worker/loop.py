@@ -22,10 +22,9 @@ _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
 
 _IDLE_S = 0.5  # how long an idle worker waits before it looks whether it is to stop
-_ACK_PATIENCE_S = 10.0
-_DOUBT_S = 3.0  # after a take failed; it may still come through, where Redis was only stopped
+_ACK_PATIENCE_S = 10.0  # from when a batch ran: two in hand are given up at the same time
 
-Ran = tuple[Batch, Answers]
+Ran = tuple[Batch, Answers, float]  # and when that was, in monotonic seconds
 
 
 class Worker:
@@ -52,7 +51,7 @@ class Worker:
         self._handed: SimpleQueue[Batch | None] = SimpleQueue()
         self._ran: SimpleQueue[Ran] = SimpleQueue()
         self._collect_s = 0.002  # how long collecting takes, smoothed
-        self._doubt_until = 0.0  # until then there may be leases whose requests never came here
+        self._in_doubt = False  # a take failed: there may be leases whose requests never came here
 
     @property
     def held(self) -> tuple[str, ...]:
@@ -82,7 +81,7 @@ class Worker:
         batch = self._collect(0)
         if batch is None:
             return 0
-        self._publish((batch, self._execution.answer(batch)))
+        self._publish(self._run_batch(batch))
         return batch.items
 
     def _step(self, stopping: bool) -> None:
@@ -115,31 +114,28 @@ class Worker:
 
     def _collect(self, starts_in_s: float) -> Batch | None:
         started = time.monotonic()
-        if started < self._doubt_until:
+        if self._in_doubt:
             self._queue.release(self.token, self.held)
-        try:
-            batch = self._batcher.collect(starts_in_s * 1000)
-        except RedisError:
-            self._doubt_until = time.monotonic() + _DOUBT_S
-            raise
+        self._in_doubt = True
+        batch = self._batcher.collect(starts_in_s * 1000)
+        self._in_doubt = False
         if batch is not None:
             self._held.update(dict.fromkeys(batch.ids))
             self._collect_s += 0.2 * (time.monotonic() - started - self._collect_s)
         return batch
 
     def _publish(self, ran: Ran) -> None:
-        batch, answers = ran
+        batch, answers, ran_at = ran
         try:
-            self._ack(answers)
+            self._ack(answers, ran_at + _ACK_PATIENCE_S)
         finally:
             for id_ in batch.ids:
                 self._held.pop(id_, None)
         self.items_run += batch.items
         self.batches_run += 1
 
-    def _ack(self, answers: Answers) -> None:
-        """Write the results; a Redis that is away is asked again while the leases could last."""
-        give_up = time.monotonic() + _ACK_PATIENCE_S
+    def _ack(self, answers: Answers, give_up: float) -> None:
+        """Write the results; a Redis that is away is asked again until `give_up`."""
         while True:
             try:
                 written = self._queue.ack(self.token, answers)
@@ -156,4 +152,7 @@ class Worker:
     def _run_engine(self) -> None:
         """What the engine's thread does."""
         while (batch := self._handed.get()) is not None:
-            self._ran.put((batch, self._execution.answer(batch)))
+            self._ran.put(self._run_batch(batch))
+
+    def _run_batch(self, batch: Batch) -> Ran:
+        return batch, self._execution.answer(batch), time.monotonic()

@@ -158,7 +158,7 @@ class Stage:
         prefix = keys.prefix(MODEL.queue)
         found: list[bytes] = self.client.keys(prefix + "*")  # type: ignore[assignment]
         names = {key.decode().removeprefix(prefix).split(":")[0] for key in found}
-        return names - {"workers", "worker", "since", "drained"}
+        return names - {"workers", "worker", "sent", "since", "drained"}
 
     def gauges(self) -> dict[str, float]:
         """Return what `/metrics` says of the queue of the model, by name."""

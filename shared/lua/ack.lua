@@ -24,14 +24,15 @@ end
 if written == 0 then return 0 end
 for mailbox, bodies in pairs(boxes) do send(prefix, mailbox, bodies, ttl_ms) end
 
--- The drain rate, in items per second, over windows of at least a second.
+-- The drain rate, in items per second, over windows of at least a second. One that is too long for
+-- that is begun anew, and so is one that began later than now: the clock was set back.
 local now = now_ms()
-local since = tonumber(redis.call('HGET', drained, 'since') or 0)
+local took = now - tonumber(redis.call('HGET', drained, 'since') or 0)
 local sum = redis.call('HINCRBY', drained, 'items', items)
-if now - since > 10000 then
+if took > 10000 or took < 0 then
   redis.call('HSET', drained, 'since', now, 'items', 0)
-elseif now - since >= 1000 then
-  redis.call('HSET', drained, 'since', now, 'items', 0, 'rate', sum * 1000 / (now - since))
+elseif took >= 1000 then
+  redis.call('HSET', drained, 'since', now, 'items', 0, 'rate', sum * 1000 / took)
 end
 redis.call('PEXPIRE', drained, 60000)
 return written

@@ -11,15 +11,18 @@ local prefix, payload = ARGV[1], ARGV[2]
 local max_items, max_bytes, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local now, id, items = now_ms(), id_of(payload), items_of(payload)
 local claim = ARGV[6] and prefix .. 'claim:' .. ARGV[6]
+local result, expired = prefix .. 'result:' .. id, false
 
 if claim then
   local holder = redis.call('GET', claim)
   if holder and holder ~= id then return {'conflict'} end
-  local result = prefix .. 'result:' .. id
-  if redis.call('GET', result) == without_items(id, 'expired') then redis.call('DEL', result) end
+  expired = redis.call('GET', result) == without_items(id, 'expired')
 end
-if redis.call('ZSCORE', pending, id) or redis.call('EXISTS', prefix .. 'result:' .. id) == 1 then
-  if claim then redis.call('SET', claim, id, 'PX', ttl_ms) end
+if redis.call('ZSCORE', pending, id) or not expired and redis.call('EXISTS', result) == 1 then
+  -- Renewed without SET, which a Redis at its memory limit would refuse as the first write.
+  if claim and redis.call('PEXPIRE', claim, ttl_ms) == 0 then
+    redis.call('SET', claim, id, 'PX', ttl_ms)
+  end
   return {'known'}
 end
 if redis.call('ZCOUNT', workers, now, '+inf') == 0 then
@@ -33,7 +36,8 @@ if waiting_items + items > max_items or waiting_bytes + #payload > max_bytes the
   return {'full', rate > 0 and math.ceil(waiting_items / rate * 1000) or 1000}
 end
 
-redis.call('RPUSH', queue, payload)
+redis.call('RPUSH', queue, payload)  -- the first write: it is what a full Redis refuses
+if expired then redis.call('DEL', result) end
 if claim then redis.call('SET', claim, id, 'PX', ttl_ms) end
 redis.call('ZADD', pending, now + timeout_of(payload), id)
 count(load, items, #payload)

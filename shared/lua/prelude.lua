@@ -40,6 +40,15 @@ local function count(load, items, bytes)
   if left <= 0 then redis.call('DEL', load) end
 end
 
+-- Whether a worker sent nothing later of what has to come in order: its takes and releases. What it
+-- gave up waiting for may come late, when it holds what that one does not know of.
+local function is_latest(prefix, token, sent_us, ttl_ms)
+  local key = prefix .. 'sent:' .. token
+  if tonumber(sent_us) < tonumber(redis.call('GET', key) or 0) then return false end
+  redis.call('SET', key, sent_us, 'PX', ttl_ms)
+  return true
+end
+
 -- An idle worker waits for this; a few are enough, since every take empties what it can.
 local function ring(bell, ttl_ms)
   if redis.call('LLEN', bell) < 64 then redis.call('RPUSH', bell, '1') end

@@ -10,7 +10,7 @@ local now, returned = now_ms(), 0
 
 if dead ~= '' then
   redis.call('ZREM', workers, dead)
-  redis.call('DEL', prefix .. 'worker:' .. dead)
+  redis.call('DEL', prefix .. 'worker:' .. dead, prefix .. 'sent:' .. dead)
   if redis.call('ZCOUNT', workers, now, '+inf') == 0 then redis.call('DEL', since) end
   local owned = redis.call('HGETALL', owners)
   for i = 1, #owned, 2 do

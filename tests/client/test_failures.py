@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import requests
 
+from bench.chaos.proxy import Harm, Proxy
 from client import Answer, Client, RefusedError, UnavailableError
 from shared.processes import stop_all
+from tests.client.cutting import CuttingProxy
 from tests.service import Service, free_port
 
 pytestmark = pytest.mark.service
@@ -79,32 +84,148 @@ def test_without_a_worker_the_default_comes_and_later_the_answer(
     pool.shutdown()
 
 
-def test_redis_killed_and_back_is_not_seen(client: Client, failing: Service, cat: bytes) -> None:
-    stop = threading.Event()
+class Asking:
+    """Two threads that ask, one photo after the other; `seen` are whether each was right."""
 
-    def ask() -> list[bool]:
-        seen = []
-        while not stop.is_set():
-            seen.append(is_cat(client.predict(cat)))
-        return seen
+    def __init__(self, client: Client, cat: bytes) -> None:
+        self._client, self._cat = client, cat
+        self.seen: list[bool] = []
 
-    with ThreadPoolExecutor(2) as pool:
-        asking = [pool.submit(ask) for _ in range(2)]
-        time.sleep(0.5)
+    @contextmanager
+    def throughout(self) -> Iterator[None]:
+        """Ask during the block, and after it until there are answers of that time, too."""
+        stop = threading.Event()
+
+        def ask() -> None:
+            while not stop.is_set():
+                self.seen.append(is_cat(self._client.predict(self._cat)))
+
+        with ThreadPoolExecutor(2) as pool:
+            asking = [pool.submit(ask) for _ in range(2)]
+            try:
+                self._wait(len(self.seen) + 2, asking)
+                yield
+                self._wait(len(self.seen) + 4, asking)
+            finally:
+                stop.set()
+            for each in asking:
+                each.result(40)
+
+    def _wait(self, count: int, asking: list[Future[None]]) -> None:
+        until = time.monotonic() + 40
+        while len(self.seen) < count:
+            assert time.monotonic() < until, "no answers any more"
+            for each in asking:
+                if each.done():
+                    each.result()  # that is, raise what it was
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def asking(client: Client, cat: bytes) -> Asking:
+    return Asking(client, cat)
+
+
+def test_redis_killed_and_back_is_not_seen(asking: Asking, failing: Service) -> None:
+    with asking.throughout():
         failing.restart_redis(pause_s=1)
-        time.sleep(4)
-        stop.set()
-        for each in asking:
-            seen = each.result(40)
-            assert len(seen) > 2
-            assert all(seen)
+    assert all(asking.seen)
+
+
+def test_redis_that_stands_still_is_not_seen(asking: Asking, failing: Service) -> None:
+    pid = failing.client.info("server")["process_id"]
+    with asking.throughout():
+        os.kill(pid, signal.SIGSTOP)
+        before = len(asking.seen)
+        time.sleep(2)  # it is what is promised; nothing waits for the end of it
+        os.kill(pid, signal.SIGCONT)
+        assert len(asking.seen) <= before + 2, "it stood still"
+    assert all(asking.seen)
+
+
+def kill_one_that_holds_a_request(service: Service) -> None:
+    """Kill a worker with -9 while it holds a request, in the middle of its batch."""
+    (worker,) = service.workers()
+    until = time.monotonic() + 30
+    while True:
+        assert time.monotonic() < until, "it never held a request"
+        os.kill(worker["pid"], signal.SIGSTOP)
+        if service.queue().census().leased:
+            os.kill(worker["pid"], signal.SIGKILL)
+            return
+        os.kill(worker["pid"], signal.SIGCONT)
+        time.sleep(0.003)
+
+
+def test_a_worker_killed_in_the_middle_of_a_batch_is_not_seen(
+    asking: Asking, failing: Service
+) -> None:
+    with asking.throughout():
+        kill_one_that_holds_a_request(failing)
+    assert all(asking.seen)
+
+
+@contextmanager
+def one_more_web(service: Service, **settings: str) -> Iterator[str]:
+    """Start a web process with settings of its own; give its address."""
+    port = free_port()
+    given = {"PORT": str(port), "HEADER_TIMEOUT_S": "1", **settings}  # else its end takes long
+    web = service.start("run_web.py", "--processes", "1", **given)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        stop_all([web], patience_s=30)
+
+
+def test_replies_of_redis_that_are_cut_off_are_not_seen(failing: Service, cat: bytes) -> None:
+    proxy = Proxy()
+    with (
+        proxy.between(failing.redis_url) as url,
+        one_more_web(failing, REDIS_URL=url) as address,
+        Client(address, timeout_s=30, tries=100) as client,
+    ):
+        assert is_cat(client.predict(cat)), "it was waited for while it started"
+        proxy.harm(Harm.CUT, 0.2)
+        assert all(is_cat(client.predict(cat)) for _ in range(12))
+    assert proxy.harmed
+
+
+def test_an_answer_that_is_cut_off_on_its_way_is_fetched_and_not_made_again(
+    failing: Service, cat: bytes
+) -> None:
+    failing.wait_for_workers(1)
+    with CuttingProxy(failing.url) as proxy, Client(proxy.url, timeout_s=30) as client:
+        proxy.cuts = 2
+        answer = client.predict(cat)
+    assert is_cat(answer)
+    assert len(proxy.keys) == 3
+    assert len(set(proxy.keys)) == 1
+    for lost in proxy.answers:  # a second run would have taken another time
+        assert lost["request_id"] == answer.request_id
+        assert lost["timing_ms"]["inference"] == answer.timing_ms["inference"]
+
+
+def count_of(metric: str, url: str) -> float:
+    """Return what a metric, named with its labels, has counted so far."""
+    text = requests.get(f"{url}/metrics", timeout=10).text
+    return sum(map(float, re.findall(rf"{re.escape(metric)} (\S+)", text)))
+
+
+def test_who_is_over_its_rate_comes_again_when_it_was_told(failing: Service, cat: bytes) -> None:
+    with one_more_web(failing, RATE_PER_S="1", RATE_BURST="1") as address:
+        with Client(address, timeout_s=30, tries=100) as client:
+            assert is_cat(client.predict(cat)), "it was waited for while it started"
+            started = time.monotonic()
+            assert all(is_cat(client.predict(cat)) for _ in range(3))
+            assert time.monotonic() - started > 1.9, "it may once a second"
+        time.sleep(1)  # to be let in
+        kept_out = count_of('batchpoint_kept_out_total{status="429"}', address)
+    assert 1 <= kept_out <= 4, "who comes when it was told is let in"
 
 
 def refused(service: Service) -> float:
     """Return how many predictions were refused with a 503 so far."""
-    text = requests.get(f"{service.url}/metrics", timeout=10).text
-    pattern = r'batchpoint_requests_total\{model="tags",status="503"\} (\S+)'
-    return sum(float(count) for count in re.findall(pattern, text))
+    return count_of('batchpoint_requests_total{model="tags",status="503"}', service.url)
 
 
 def test_a_crowd_that_is_refused_is_answered_in_the_end(
@@ -121,13 +242,14 @@ def test_a_crowd_that_is_refused_is_answered_in_the_end(
 
 def test_a_web_tier_that_restarts_is_waited_for(failing: Service, cat: bytes) -> None:
     port = free_port()
-    web = failing.start("run_web.py", PORT=str(port))
+    given = {"PORT": str(port), "HEADER_TIMEOUT_S": "1"}  # else its end takes long
+    web = failing.start("run_web.py", **given)
     try:
         with Client(f"http://127.0.0.1:{port}", timeout_s=30, tries=100) as client:
             assert is_cat(client.predict(cat)), "it was waited for while it started"
             stop_all([web], patience_s=30)
             assert client.predict(cat, timeout_s=0.5, default=None) is None
-            web = failing.start("run_web.py", PORT=str(port))
+            web = failing.start("run_web.py", **given)
             assert is_cat(client.predict(cat)), "the connection of before is gone"
     finally:
         stop_all([web], patience_s=30)

@@ -74,3 +74,44 @@ def test_a_failure_of_the_request_itself_stays(queue: Queue) -> None:
     queue.take("w", [0.0])
     queue.ack("w", [(request, Result(request.id, error="failed"))])
     assert enqueue(queue, request) == "known"
+
+
+def test_a_retry_is_known_to_a_redis_at_its_memory_limit(queue: Queue, client: redis.Redis) -> None:
+    waiting, answered = make_request(), make_request()
+    enqueue(queue, answered, "d" * 32)
+    enqueue(queue, waiting)
+    queue.take("w", [0.0])
+    queue.ack("w", [(answered, Result(answered.id))])
+    client.pexpire("batchpoint:{tags}:claim:" + CLAIM, 10_000)
+    client.config_set("maxmemory", "1")
+    try:
+        assert enqueue(queue, waiting) == "known"
+        assert enqueue(queue, answered, "d" * 32) == "known"
+        assert enqueue(queue, make_request()) == "conflict"
+        assert client.pttl("batchpoint:{tags}:claim:" + CLAIM) > 10_000, "it was renewed"
+    finally:
+        client.config_set("maxmemory", "0")
+
+
+def test_what_expired_stays_so_when_it_is_refused(queue: Queue, client: redis.Redis) -> None:
+    hasty = make_request(timeout_ms=1)
+    enqueue(queue, hasty)
+    assert queue.take("w", [0.0], starts_in_ms=50) == []
+    client.config_set("maxmemory", "1")
+    try:
+        assert enqueue(queue, hasty) == "no_memory"
+    finally:
+        client.config_set("maxmemory", "0")
+    assert queue.result(hasty.id) is not None
+
+
+def test_a_request_that_was_cancelled_and_sent_again_runs_once(queue: Queue) -> None:
+    """It is in the queue twice; one of the two is for nobody."""
+    request = make_request()
+    assert enqueue(queue, request) == "accepted"
+    assert queue.cancel([request.id]) == 1
+    assert enqueue(queue, request) == "accepted"
+    assert len(queue.take("w", [0.0])) == 1
+    assert queue.take("v", [0.0]) == []
+    assert queue.ack("w", [(request, Result(request.id))]) == 1
+    assert queue.census().items == 0

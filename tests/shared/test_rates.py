@@ -15,7 +15,7 @@ from shared import keys, rates
 from shared.rates import LocalRates, Rate, Rates, StoredRates, Verdict
 from shared.store import connect
 
-Take = Callable[[str, Rate], Verdict]
+Take = Callable[..., Verdict]
 
 
 @pytest.fixture(params=["stored", "local"])
@@ -55,6 +55,43 @@ def test_a_refusal_costs_the_client_nothing(take: Take) -> None:
     assert take("a", rate).next_s <= 10
 
 
+def test_each_item_of_a_request_costs_as_much_as_a_request(take: Take) -> None:
+    rate = Rate(0.1, 10, most=16)
+    assert take("a", rate).left == 9
+    assert take("a", rate, 3).left == 6
+    assert allowed(take, "a", rate, 9) == 6
+
+
+def test_a_request_of_more_than_a_burst_is_let_in_and_then_paid_off(take: Take) -> None:
+    rate = Rate(10, 2, most=256)
+    assert take("a", rate).allowed
+    whole = take("a", rate, 255)
+    assert whole.allowed
+    assert whole.left == 0
+    assert 25 < whole.full_s <= 25.6
+    refused = take("a", rate)
+    assert not refused.allowed
+    assert refused.left == 0
+    assert 25 < refused.next_s <= 25.5, "all is paid off then, but for a burst less one"
+
+
+def test_of_many_large_requests_at_once_one_is_let_in(take: Take) -> None:
+    rate = Rate(10, 20, most=256)
+    assert allowed(take, "a", rate, 20) == 20, "their bodies are still to come"
+    assert [take("a", rate, 255).allowed for _ in range(20)] == [True] + [False] * 19
+    assert take("a", rate).next_s <= 25.6
+
+
+def test_a_debt_is_paid_off_in_its_time(take: Take) -> None:
+    rate = Rate(50, 1, most=16)
+    take("a", rate)
+    take("a", rate, 15)
+    time.sleep(take("a", rate).next_s - 0.1)
+    assert not take("a", rate).allowed
+    time.sleep(0.11)
+    assert take("a", rate).allowed
+
+
 def test_clients_do_not_share_a_rate(take: Take) -> None:
     rate = Rate(0.1, 1)
     assert [take(who, rate).allowed for who in ("a", "b", "a")] == [True, True, False]
@@ -66,11 +103,14 @@ def test_a_rate_that_was_lowered_holds_at_once_and_keeps_nobody_out_for_long(tak
 
 
 def test_over_time_it_is_the_rate_that_is_let_in(take: Take) -> None:
-    rate, until = Rate(100, 1), time.monotonic() + 0.5
-    count = 0
-    while time.monotonic() < until:
-        count += take("a", rate).allowed
-    assert 30 <= count <= 51
+    rate, began, count = Rate(100, 50), time.monotonic(), 0
+    while True:
+        asked_s = time.monotonic() - began
+        if take("a", rate).allowed:
+            count += 1
+        elif asked_s > 0.5:
+            break
+    assert 50 + 100 * 0.5 - 1 <= count <= 50 + 100 * (time.monotonic() - began) + 1
 
 
 def test_what_is_kept_of_a_client_leaves_redis_when_it_has_paid(client: redis.Redis) -> None:
@@ -154,6 +194,14 @@ def test_while_redis_is_away_a_process_counts_and_says_so_once(
         now += rates._AWAY_S
         assert counted.take("a", Rate(0.1, 5)).left == 7
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+
+
+def test_while_redis_is_away_items_are_counted_too() -> None:
+    counted = Rates(Gone(), lambda: 100.0)  # type: ignore[arg-type]
+    rate = Rate(0.1, 5, most=16)
+    assert counted.take("a", rate).left == 4
+    assert counted.take("a", rate, 15).allowed
+    assert counted.take("a", rate).next_s == pytest.approx(120)
 
 
 def test_a_redis_that_is_not_there_holds_no_request_up() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from shared.rates import Rates
+from shared.rates import OverRateError, Rates
 from shared.settings import Settings
 from tests.service import ROOT
 from tests.web.test_api_keys import make
@@ -30,12 +30,19 @@ class Body(io.BytesIO):
 class Door:
     """The layer, and what stands behind it: that says who came."""
 
+    items = 0  # that the request is found to have, where it is charged for them
+
     def __init__(self, client: redis.Redis, path: Path | None, **settings: Any) -> None:
         keys = ApiKeys(path) if path else None
         self.access = Access(self._app, Settings(**settings), keys, Rates(client))
 
     def _app(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        start("200 OK", [("Content-Type", "text/plain")])
+        try:
+            if self.items:
+                environ["batchpoint.charge"](self.items)
+            start("200 OK", [("Content-Type", "text/plain")])
+        except OverRateError:
+            start("429 Too Many Requests", [])
         return [environ.get("batchpoint.client", "nobody").encode()]
 
     def ask(
@@ -203,6 +210,36 @@ def test_who_is_over_the_rate_gets_429_and_when_to_come_again(client: redis.Redi
     assert refused[1]["RateLimit-Policy"] == '"address";q=3;w=3'
     assert refused[1]["RateLimit"].startswith('"address";r=0;')
     assert refused[1]["Retry-After"] == "1"
+
+
+def test_items_are_counted_once_they_are_known(client: redis.Redis) -> None:
+    door = Door(client, None, rate_per_s=1, rate_burst=4)
+    door.items = 3
+    status, headers, _ = door.ask()
+    assert (status, headers["RateLimit"]) == (200, '"address";r=1;t=3')
+    door.items = 256
+    status, headers, _ = door.ask()
+    assert (status, headers["RateLimit"]) == (200, '"address";r=0;t=259')
+    assert "Retry-After" not in headers
+    refused = door.ask()
+    check_problem(refused, 429, "over-rate")
+    assert refused[1]["Retry-After"] == "256"
+
+
+def test_what_turns_out_too_much_is_refused_and_told_when_to_come(client: redis.Redis) -> None:
+    class Slow(Door):
+        """Another request of the same client is charged while this one's body is read."""
+
+        def _app(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+            environ["batchpoint.charge"](11)
+            return super()._app(environ, start)
+
+    door = Slow(client, None, rate_per_s=1, rate_burst=4)
+    door.items = 2
+    status, headers, _ = door.ask()
+    assert status == 429
+    assert headers["RateLimit"].startswith('"address";r=0;')
+    assert headers["Retry-After"] == "8", "11 are to be paid off, but 3"
 
 
 def test_each_address_has_its_own_rate(client: redis.Redis) -> None:

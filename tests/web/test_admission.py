@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from shared.queue import Enqueued
 from shared.settings import Settings
 from tests.web.crowd import Crowd
 from web.admission import Admission
+from web.catalog import Served
 from web.gate import Gate
+from web.refused import Refused
 
 
 def ask(admission: Admission, **environ: str) -> tuple[str, dict[str, str], bytes]:
     seen: list[Any] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]]) -> None:
+    def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
         seen.extend([status, dict(headers)])
 
     body = b"".join(admission({"REQUEST_METHOD": "POST", **environ}, start_response))
@@ -26,7 +30,7 @@ def ask(admission: Admission, **environ: str) -> tuple[str, dict[str, str], byte
 
 @pytest.fixture
 def admission() -> Admission:
-    """One whose model `tags` has 10 s of work ahead."""
+    """One whose model `tags` has 10 s of work ahead, and that of `digits` a full queue."""
 
     def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         start_response("200 OK", [])
@@ -35,7 +39,20 @@ def admission() -> Admission:
     crowd = Crowd()
     crowd.come(1100)
     crowd.answer(100, 1)
-    return Admission(app, Settings(), {"tags": crowd.gate, "other": Gate()}.get)
+    full: Any = SimpleNamespace(refused=Refused())
+    free: Any = SimpleNamespace(refused=Refused())
+    full.refused.note(Enqueued("full", 3_000), 1)
+    nothing: Any = None
+    served = {
+        "tags": Served(nothing, nothing, free, crowd.gate),
+        "digits": Served(nothing, nothing, full, Gate()),
+        "other": Served(nothing, nothing, free, Gate()),
+    }
+
+    def refused(name: str, deadline_s: float) -> Exception | None:
+        return served[name].refusal(deadline_s) if name in served else None
+
+    return Admission(app, Settings(), refused)
 
 
 def test_a_refusal_is_a_problem_and_says_when_to_come_again(admission: Admission) -> None:
@@ -66,6 +83,14 @@ def test_the_doors_of_other_protocols_refuse_in_their_own_form(
     assert headers["Content-Type"] == "application/json"
     assert "Retry-After" in headers
     assert set(json.loads(body)) == {"error"}
+
+
+@pytest.mark.parametrize("path", ["/recognize", "/predict/digits"])
+def test_what_the_queue_refused_a_moment_ago_is_not_read(path: str, admission: Admission) -> None:
+    status, headers, body = ask(admission, PATH_INFO=path)
+    assert status == "503 Service Unavailable"
+    assert headers["Retry-After"] == "3"
+    assert json.loads(body)["type"] == "urn:batchpoint:problem:queue-full"
 
 
 @pytest.mark.parametrize(

@@ -249,7 +249,7 @@ def test_models_come_and_go_but_never_the_default_one(
     catalog.look()
     with pytest.raises(NoSuchModelError, match="no model 'other'"):
         catalog.find("other")
-    assert catalog.gate("other") is None
+    assert catalog.refusal("other", 5) is None
 
 
 def test_a_default_model_that_cannot_be_read_is_refused(

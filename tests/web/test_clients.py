@@ -5,14 +5,20 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from shared.manifest import read_model
 from tests.photo_kinds import cat, encode
 from tests.service import ROOT
+from web.catalog import Served
 from web.clients import left
 from web.decoding import Decoder
+from web.gate import Gate
+from web.prediction import Predictor, Query
+from web.refused import Refused
 from web.tickets import ClientLeftError
 
 Pair = tuple[socket.socket, socket.socket]
@@ -40,10 +46,12 @@ def test_who_closed_has_left_and_who_waits_has_not(pair: Pair) -> None:
 def test_the_photo_of_a_client_that_left_is_not_decoded(pair: Pair) -> None:
     own, client = pair
     model = read_model(Path(ROOT / "models" / "tags"))
-    decoder = Decoder(1, 10**6)
-    photo = encode(cat(), "JPEG")
-    points, _ = decoder.prepare(model, photo, [], own.fileno())
-    assert points == [(cat().width // 2, cat().height // 2)]
-    client.close()
-    with pytest.raises(ClientLeftError):
-        decoder.prepare(model, photo, [], own.fileno())
+    dispatcher: Any = Mock(refused=Refused())
+    dispatcher.predict.side_effect = RuntimeError("decoded")
+    served = Served(model, Mock(), dispatcher, Gate())
+    predictor = Predictor(Decoder(1, 10**6))
+    for error in (RuntimeError, ClientLeftError):
+        query = Query([encode(cat(), "JPEG")], [[]], 5000, 5)
+        with pytest.raises(error):
+            predictor.predict(served, query, "0" * 32, own.fileno())
+        client.close()

@@ -182,3 +182,52 @@ def test_who_asks_without_a_pause_does_not_stop_the_others(ends: Ends) -> None:
     gevent.spawn(lambda: served.append(len(ends.asked)))
     ends.server.refuse(refusal, lambda: True, 5, MOST_BYTES)
     assert served[1] < 5
+
+
+class Clock:
+    """Time that goes on only while a client reads, however busy the machine is."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Let an answer be taken at 1,000 bytes a second, looked at twenty times a second."""
+    clock = Clock()
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "_GRACE_S", 0.05)
+    monkeypatch.setattr(module, "_LEAST_BYTES_PER_S", 1000)
+    return clock
+
+
+ANSWER = bytes(20_000_000)  # many times what the kernel takes
+
+
+def take(ends: Ends, clock: Clock, seconds: float, size: int) -> None:
+    """Let the client take pieces, a hundred a second."""
+    for _ in range(round(seconds * 100)):
+        ends.client.recv(size)
+        clock.now += 0.01
+        gevent.sleep(0.005)
+
+
+def test_an_answer_that_is_taken_slowly_but_steadily_is_not_cut(ends: Ends, clock: Clock) -> None:
+    sending = gevent.spawn(ends.server.sendall, ANSWER)
+    take(ends, clock, 1, 65_536)
+    assert not sending.ready()
+    while not sending.ready():
+        assert ends.client.recv(1_000_000)
+    sending.get()
+
+
+@pytest.mark.parametrize("before", [0, 3_000_000])
+def test_who_takes_a_byte_now_and_then_is_cut(before: int, ends: Ends, clock: Clock) -> None:
+    sending = gevent.spawn(ends.server.sendall, ANSWER)
+    while before > 0:
+        before -= len(ends.client.recv(65_536))
+    take(ends, clock, 0.2, 1)
+    with pytest.raises(BrokenPipeError):
+        sending.get(timeout=5)

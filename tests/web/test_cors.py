@@ -20,7 +20,11 @@ def ask(method: str = "POST", **headers: str) -> tuple[str, dict[str, str], byte
 
     seen: list[Any] = []
     environ = {"REQUEST_METHOD": method} | {f"HTTP_{key}": value for key, value in headers.items()}
-    body = b"".join(Cors(app, [OURS])(environ, lambda *a: seen.extend(a)))
+
+    def start_response(*given: Any) -> Any:
+        seen.extend(given)
+
+    body = b"".join(Cors(app, [OURS])(environ, start_response))
     return seen[0], dict(seen[1]), body
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import sqlite3
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -75,6 +77,76 @@ def test_each_of_several_points_has_a_choice_of_its_own(
         1: "red",
     }
     assert found[1].item["point"] == [3, 4]
+
+
+def wait_and_choose(service: Service, request_id: str, chosen: dict[str, str]) -> None:
+    """Choose as soon as the prediction is kept: it is written beside the answer."""
+    until = time.monotonic() + 10
+    while (response := choose(service, request_id=request_id, chosen=chosen)).status_code == 404:
+        assert time.monotonic() < until, response.text
+    assert response.status_code == 200, response.text
+
+
+def test_an_answer_that_is_fetched_later_is_kept(keeper: Service, folder: Path, cat: bytes) -> None:
+    body = form(cat, x=30, y=40)
+    accepted = post(keeper.url, {**body, "headers": {"Prefer": "respond-async"}})
+    assert accepted.status_code == 202
+    request_id = accepted.json()["request_id"]
+    wait_and_choose(keeper, request_id, {"themes": "Wildlife"})
+    (choice,) = kept(folder, request_id)
+    assert choice.prediction.image == cat
+    fetched = requests.get(f"{keeper.url}/results/{request_id}", timeout=10).json()
+    assert choice.item["point"] == [30, 40]
+    assert choice.item["themes"] == fetched["themes"]
+
+
+def b64(photo: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(photo).decode()}
+
+
+def test_each_photo_that_came_by_another_protocol_is_kept(
+    keeper: Service, folder: Path, cat: bytes, photos: dict[str, bytes]
+) -> None:
+    coffee = photos["coffee"]
+    url = f"{keeper.url}/v1/models/tags:predict"
+    answered = requests.post(url, json={"instances": [b64(cat), b64(coffee)]}, timeout=30)
+    assert answered.status_code == 200
+    request_id = answered.headers["X-Request-Id"]
+    for number, photo in enumerate((cat, coffee)):
+        wait_and_choose(keeper, f"{request_id}.{number}", {"themes": "Cats"})
+        (choice,) = kept(folder, f"{request_id}.{number}")
+        assert choice.prediction.image == photo
+        own = answer(post(keeper.url, form(photo)))
+        assert choice.item["point"] == [own["point"]["x"], own["point"]["y"]]
+        labels = [entry["label"] for entry in choice.item["themes"]]
+        assert labels[0] == own["themes"][0]["label"]
+        assert len(labels) == 5
+
+
+def v2(service: Service, **tensor: Any) -> str:
+    """Return the id of an inference of one input by the Open Inference Protocol."""
+    body = {"inputs": [tensor], "outputs": [{"name": "colors"}]}
+    answered = requests.post(f"{service.url}/v2/models/tags/infer", json=body, timeout=30)
+    assert answered.status_code == 200, answered.text
+    return answered.headers["X-Request-Id"]
+
+
+def test_of_a_photo_only_what_was_asked_is_kept_and_tensors_are_not(
+    keeper: Service, folder: Path, cat: bytes
+) -> None:
+    data = [b64(cat)["b64"]]
+    request_id = v2(keeper, name="image", shape=[1], datatype="BYTES", data=data)
+    wait_and_choose(keeper, request_id, {"colors": "brown"})
+    (choice,) = kept(folder, request_id)
+    assert choice.prediction.image == cat
+    assert choice.item.keys() == {"point", "colors"}
+    rows = {"themes": [[[0] * 3] * 224] * 224, "colors": [[[0] * 3] * 9] * 9}
+    url = f"{keeper.url}/v1/models/tags:predict"
+    answered = requests.post(url, json={"instances": [rows]}, timeout=30)
+    assert answered.status_code == 200
+    chosen = {"colors": "black"}
+    response = choose(keeper, request_id=answered.headers["X-Request-Id"], chosen=chosen)
+    problem(response, 404, "not-found")
 
 
 def test_many_at_once_are_all_kept_whichever_process_they_reach(

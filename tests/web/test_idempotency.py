@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
 import pytest
 import requests
 
@@ -84,6 +85,8 @@ OTHERS = [
     Query([b"photo"], [[Point(1, 2)]], 5000, 6),
     Query([b"photo"], [[Point(1, 2)]], 5000, 5, many=True),
     Query([b"photo"], [[Point(1, 2)]], 5000, 5, classifiers=["colors"]),
+    *(Query([], [], 5000, 0, tensors=[np.full(shape, 7, np.uint8)]) for shape in [(1, 8), (2, 4)]),
+    Query([], [], 5000, 0, tensors=[np.zeros((1, 8), np.uint8)]),
 ]
 
 
@@ -97,6 +100,11 @@ def test_another_query_is_another_request_that_claims_the_same(query: Query) -> 
     one, another = identify("k", "", "tags:1", QUERY), identify("k", "", "tags:1", query)
     assert one.request_id != another.request_id
     assert one.claim == another.claim
+
+
+def test_no_two_of_them_are_the_same_request() -> None:
+    ids = {identify("k", "", "tags:1", query).request_id for query in [QUERY, *OTHERS]}
+    assert len(ids) == 1 + len(OTHERS)
 
 
 @pytest.mark.parametrize("arguments", [("k2", "", "tags:1"), ("k", "me", "tags:1")])

@@ -10,9 +10,12 @@ import pytest
 
 from shared.images import Point
 from shared.messages import Request
+from shared.queue import Enqueued
 from tests.web.crowd import Crowd
+from web.catalog import Served
 from web.prediction import Predictor, Query
-from web.tickets import OverloadedError
+from web.refused import Refused
+from web.tickets import NoWorkerError, OverloadedError, QueueFullError, StoreFullError
 
 
 class Untouched:
@@ -43,18 +46,61 @@ def test_by_whichever_protocol_it_came_what_would_be_too_late_is_not_decoded(
     crowd = Crowd()
     crowd.come(1100)
     crowd.answer(100, 1)  # 10 s of work are ahead
-    served: Any = SimpleNamespace(gate=crowd.gate, dispatcher=Untouched(), model=Untouched())
-    predictor = Predictor(Untouched())  # type: ignore[arg-type]
+    dispatcher: Any = SimpleNamespace(refused=Refused())
+    nothing: Any = Untouched()
+    served = Served(nothing, nothing, dispatcher, crowd.gate)
+    predictor = Predictor(nothing)
     with pytest.raises(AssertionError if admitted else OverloadedError):
         predictor.predict(served, Query([b"photo"], [[]], timeout_ms, 5), "id")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("full", QueueFullError),
+        ("no_memory", StoreFullError),
+    ],
+)
+def test_what_the_queue_refused_a_moment_ago_is_not_decoded(
+    status: str, error: type[Exception]
+) -> None:
+    dispatcher: Any = SimpleNamespace(refused=Refused(lambda: 0.0))
+    dispatcher.refused.note(Enqueued(status, 1000), 1)
+    nothing: Any = Untouched()
+    served = Served(nothing, nothing, dispatcher, Crowd().gate)
+    query = Query([b"photo"], [[]], 5000, 5)
+    with pytest.raises(error):
+        Predictor(nothing).predict(served, query, "id")
+    with pytest.raises(error):
+        Predictor(nothing).enqueue(served, query, "id")
+
+
+@pytest.mark.parametrize("status", ["no_worker", "forgotten", "full", "no_memory"])
+def test_who_waits_to_be_decoded_is_refused_as_soon_as_the_queue_refuses(status: str) -> None:
+    dispatcher: Any = SimpleNamespace(refused=Refused())
+
+    class Busy:
+        """A decoder that is free only after another request was refused."""
+
+        def prepare(self, model: Any, image: bytes, wanted: Any, check: Any) -> None:
+            dispatcher.refused.note(Enqueued(status), 1)
+            check()
+            raise AssertionError("it was decoded")
+
+    nothing: Any = Untouched()
+    busy: Any = Busy()
+    served = Served(nothing, nothing, dispatcher, Crowd().gate)
+    with pytest.raises((NoWorkerError, QueueFullError, StoreFullError)):
+        Predictor(busy).predict(served, Query([b"photo"], [[]], 5000, 5), "id")
 
 
 class Rows:
     """A decoder that finds the longest points there are, and a dispatcher that encodes."""
 
     encoded = b""
+    refused = Refused()
 
-    def prepare(self, model: Any, image: bytes, wanted: Any, client_fd: int) -> Any:
+    def prepare(self, model: Any, image: bytes, wanted: Any, check: Any) -> Any:
         points = wanted or [Point(1234567.5, 1234567.5)]
         return points, [np.zeros((len(points), 1), np.uint8)]
 
@@ -72,6 +118,16 @@ class Rows:
 )
 def test_the_most_that_a_setting_allows_can_be_sent(query: Query) -> None:
     rows: Any = Rows()
-    served: Any = SimpleNamespace(gate=Crowd().gate, dispatcher=rows, model=Untouched())
+    served = Served(rows, rows, rows, Crowd().gate)
     Predictor(rows).enqueue(served, query, "0" * 32)
     assert Request.decode(rows.encoded).items == query.items
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_photo_is_let_go_once_it_is_decoded_unless_it_is_to_be_kept(kept: bool) -> None:
+    rows: Any = Rows()
+    served = Served(rows, rows, rows, Crowd().gate)
+    query = Query([b"photo"], [[]], 5000, 5)
+    storage: Any = SimpleNamespace(keep_later=lambda *_: None) if kept else None
+    Predictor(rows, storage).enqueue(served, query, "0" * 32)
+    assert query.images == ([b"photo"] if kept else [])

@@ -127,6 +127,35 @@ def test_the_processes_count_a_key_together(guarded: Guarded) -> None:
     assert guarded.ask("/models", guarded.predict, method="GET").status_code == 200
 
 
+def items_of(cat: bytes) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return how three items are asked for at each door: the path, and the rest."""
+    photo = base64.b64encode(cat).decode()
+    images = {"name": "image", "shape": [3], "datatype": "BYTES", "data": [photo] * 3}
+    pixels = {"name": "themes", "shape": [3, 224, 224, 3], "datatype": "UINT8"}
+    few = {"name": "colors", "shape": [3, 9, 9, 3], "datatype": "UINT8", "data": [0] * 729}
+    tensors = [pixels | {"data": [0] * 3 * 224 * 224 * 3}, few]
+    points = {"image": photo, "points": [[1, 1]] * 3}
+    return {
+        "points": ("/predict", {"json": points}),
+        "later": ("/predict", {"json": points, "headers": {"Prefer": "respond-async"}}),
+        "v1": ("/v1/models/tags:predict", {"json": {"instances": [{"b64": photo}] * 3}}),
+        "v2": ("/v2/models/tags/infer", {"json": {"inputs": [images]}}),
+        "tensors": ("/v2/models/tags/infer", {"json": {"inputs": tensors}}),
+    }
+
+
+@pytest.mark.parametrize("door", ["points", "later", "v1", "v2", "tensors"])
+def test_items_are_counted_not_requests(door: str, guarded: Guarded, cat: bytes) -> None:
+    path, asked = items_of(cat)[door]
+    key = make(guarded.path, name=f"items-{door}", more="rate_per_s = 0.01\nrate_burst = 4\n")
+    first, second, third = (guarded.ask(path, key, **asked) for _ in range(3))
+    assert (first.ok, second.ok) == (True, True), first.text + second.text
+    assert first.headers["RateLimit"].startswith('"key";r=1;')
+    assert second.headers["RateLimit"].startswith('"key";r=0;'), "6 of 4: it was let in whole"
+    assert third.status_code == 429
+    assert 250 <= int(third.headers["Retry-After"]) <= 300, "until 3 are owed"
+
+
 def test_while_redis_is_gone_the_rate_still_holds() -> None:
     settings = {"WORKERS": "1", "WEB_PROCESSES": "1", "ENGINE": "litert"}
     with Service(**settings, RATE_PER_S="1", RATE_BURST="5") as service:
@@ -229,8 +258,10 @@ def test_no_request_makes_the_service_fetch_an_address(guarded: Guarded) -> None
 # --- the page
 
 
-def test_the_page_may_load_its_own_files_and_nothing_else(guarded: Guarded) -> None:
-    page = guarded.ask("/", method="GET")
+@pytest.mark.parametrize("path", ["/", "/static/index.html", "/static/favicon.svg"])
+def test_the_page_may_load_its_own_files_and_nothing_else(path: str, guarded: Guarded) -> None:
+    page = guarded.ask(path, method="GET")
+    assert page.status_code == 200
     policy = dict(
         part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";")
     )

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import gevent
+import numpy as np
 import pytest
 
 from shared.feedback import Feedback
-from shared.manifest import Model
-from shared.messages import Result
+from shared.images import Point
+from shared.manifest import read_model
+from shared.messages import Request, Result
+from tests.service import ROOT
 from web.storage import Storage
+from web.tickets import NoWorkerError, Ticket
 
-MODEL = Model("tags", "1", "", ())
+MODEL = read_model(ROOT / "models" / "digits")
+POINT = [Point(0, 0)]
 DAYS = 7
 
 
@@ -72,9 +78,9 @@ def until(is_true: Callable[[], object]) -> None:
 def test_an_error_of_any_kind_does_not_end_the_writing(storage: Storage, feedback: Broken) -> None:
     feedback.failures = 1
     writer = gevent.spawn(storage.run)
-    storage.keep(MODEL, b"photo", made(1))
+    storage.keep(MODEL, [b"photo"], POINT, made(1))
     until(lambda: not feedback.failures)
-    storage.keep(MODEL, b"photo", made(2))
+    storage.keep(MODEL, [b"photo"], POINT, made(2))
     until(lambda: storage.find(made(2).id))
     assert storage.find(made(1).id) is None
     writer.kill()
@@ -84,7 +90,7 @@ def test_what_grew_too_old_while_the_service_was_down_goes_at_its_start(
     storage: Storage, feedback: Broken, clock: Clock
 ) -> None:
     writer = gevent.spawn(storage.run)
-    storage.keep(MODEL, b"photo", made(1))
+    storage.keep(MODEL, [b"photo"], POINT, made(1))
     until(lambda: storage.find(made(1).id))
     writer.kill()
     clock.now += (DAYS + 1) * 86_400
@@ -102,11 +108,73 @@ def test_what_waits_is_bounded(
 ) -> None:
     result = made(1, labels)
     for number in range(100):
-        storage.keep(MODEL, image, Result(**{**vars(result), "id": f"{number:032x}"}))
+        storage.keep(MODEL, [image], POINT, Result(**{**vars(result), "id": f"{number:032x}"}))
     writer = gevent.spawn(storage.run)
     until(lambda: storage.find(f"{0:032x}"))
     written = sum(feedback.find(f"{number:032x}") is not None for number in range(100))
     assert 20 < written < 40, "32 MiB of them"
-    storage.keep(MODEL, image, made(1000))
+    storage.keep(MODEL, [image], POINT, made(1000))
     until(lambda: storage.find(made(1000).id))
+    writer.kill()
+
+
+def test_of_several_photos_each_is_kept_with_the_likeliest_of_its_softmax(
+    storage: Storage, feedback: Broken
+) -> None:
+    softmax = np.linspace(0.1, 0.9, 20, dtype="<f4").reshape(2, 10)
+    softmax[1] = softmax[1, ::-1]
+    coded = {"predictions": base64.b64encode(softmax.tobytes()).decode()}
+    result = Result("a", softmax=coded, version="1")
+    storage.keep(MODEL, [b"one", b"two"], [Point(1, 2), Point(3, 4)], result)
+    storage.keep(MODEL, [b"three"], POINT, Result("b", softmax=coded | one_row(softmax)))
+    writer = gevent.spawn(storage.run)
+    until(lambda: storage.find("b"))
+    labels = MODEL.classifiers[0].labels
+    for id_, point, expected in (("a.0", [1, 2], [9, 8, 7, 6, 5]), ("a.1", [3, 4], range(5))):
+        (item,) = (storage.find(id_) or pytest.fail(id_)).items
+        assert item["point"] == point
+        assert [entry["label"] for entry in item["predictions"]] == [labels[n] for n in expected]
+        assert storage.choose(id_, 0, {"predictions": labels[0]})
+    assert [each.prediction.image for each in feedback.choices(images=True)] == [b"one", b"two"]
+    assert storage.find("a") is None
+    writer.kill()
+
+
+def one_row(softmax: np.ndarray) -> dict[str, str]:
+    return {"predictions": base64.b64encode(softmax[:1].tobytes()).decode()}
+
+
+def waiting(number: int, timeout_ms: int = 5000) -> Ticket:
+    return Ticket(Request(f"{number:032x}", [np.zeros((1, 2), np.uint8)], timeout_ms))
+
+
+def test_what_is_answered_later_is_kept_when_the_answer_comes(
+    storage: Storage, feedback: Broken
+) -> None:
+    writer = gevent.spawn(storage.run)
+    tickets = [waiting(number) for number in range(3)]
+    for ticket in tickets:
+        storage.keep_later(MODEL, [b"photo"], POINT, ticket)
+    tickets[0].refuse(NoWorkerError())
+    tickets[1].result.set(Result(tickets[1].id, error="failed"))
+    tickets[2].result.set(made(2))
+    until(lambda: storage.find(tickets[2].id))
+    assert not any(feedback.find(ticket.id) for ticket in tickets[:2])
+    writer.kill()
+
+
+def test_photos_whose_answers_come_later_are_bounded_and_let_go_at_their_deadline(
+    storage: Storage, feedback: Broken
+) -> None:
+    tickets = [waiting(number, 200) for number in range(100)]
+    for ticket in tickets:
+        storage.keep_later(MODEL, [b"x" * ((1 << 20) + 1)], POINT, ticket)
+    for number in (0, 99):
+        tickets[number].result.set(made(number))
+    writer = gevent.spawn(storage.run)
+    until(lambda: storage.find(tickets[0].id))
+    assert storage.find(tickets[99].id) is None, "32 MiB were full"
+    until(lambda: storage._later_bytes == 0)
+    storage.keep(MODEL, [b"photo"], POINT, made(100))
+    until(lambda: storage.find(made(100).id))
     writer.kill()

@@ -165,6 +165,8 @@ def test_classify_pairs_labels_and_scores(
     body = {"examples": [{"image": b64(cat)}]}
     (first,) = ask(service, body, "tags:classify")["results"]
     assert first[0][0] == "Cats"
+    as_list = ask(service, {"examples": [{"image": [b64(cat)]}]}, "tags:classify")["results"]
+    assert dict(as_list[0]) == pytest.approx(dict(first), abs=SAME)
     assert len(first) == len(LABELS["themes"])
     named = {"signature_name": "colors", **body}
     (colors,) = ask(service, named, "tags/versions/1:classify")["results"]

@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, jsonify
-from redis.exceptions import RedisError
 
 from shared.manifest import Classifier
 from web import metrics
 from web.catalog import Catalog, Served
-from web.tickets import NoWorkerError, StoreAwayError
+from web.tickets import NoWorkerError
 
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 _OPENAPI = Path(__file__).parent.parent / "openapi.json"
@@ -28,10 +27,7 @@ def blueprint(catalog: Catalog) -> Blueprint:
 
     @routes.get("/readyz")
     def readyz() -> Response:
-        try:
-            workers = len(catalog.find().queue.census().workers)
-        except RedisError as error:
-            raise StoreAwayError("Redis does not answer") from error
+        workers = len(catalog.find().census().workers)
         if not workers:
             raise NoWorkerError(f"no live, warmed-up worker serves {catalog.default!r}")
         return jsonify({"ready": True, "model": catalog.default, "workers": workers})
@@ -55,10 +51,7 @@ def blueprint(catalog: Catalog) -> Blueprint:
 
 def _about(served: Served) -> dict[str, Any]:
     model = served.model
-    try:
-        census = served.queue.census()
-    except RedisError as error:
-        raise StoreAwayError("Redis does not answer") from error
+    census = served.census()
     return {
         "name": model.name,
         "version": model.version,

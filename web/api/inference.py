@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
-from redis.exceptions import RedisError
 
 from shared.manifest import Model
 from shared.settings import Settings
 from web.bodies import apart, read_body
 from web.catalog import Catalog, Served
-from web.clients import socket_of
+from web.idempotency import sender
 from web.inference import read_inference, to_outputs
 from web.prediction import Predictor
-from web.tensors import IMAGE, read_softmax
-from web.tickets import NoWorkerError, StoreAwayError
+from web.softmax import read_softmax
+from web.tensors import IMAGE
+from web.tickets import NoWorkerError
 
 _VERSION = "0.1.0"  # of this service, as in pyproject.toml
 _HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -65,7 +65,8 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
         served = catalog.find(name, version)
         header_length = request.headers.get(_HEADER_LENGTH)
         asked = apart(read_inference, served.model, body, header_length, settings)
-        result = predictor.predict(served, asked.query, g.request_id, socket_of(request.environ))
+        del body  # what is in it need not wait for the answer
+        result = predictor.predict(served, asked.query, *sender(served, asked.query))
         outputs, binary = to_outputs(asked, read_softmax(served.model, result))
         answer = jsonify(
             {
@@ -85,11 +86,7 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
 
 
 def _check_workers(served: Served) -> None:
-    try:
-        workers = served.queue.census().workers
-    except RedisError as error:
-        raise StoreAwayError("Redis does not answer") from error
-    if not workers:
+    if not served.census().workers:
         raise NoWorkerError(f"no live, warmed-up worker serves {served.model.name!r}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, request
 
 _HEADERS = {
     # The page's own files and this service, and nothing in the page itself; `blob:` is the photo.
@@ -23,8 +23,12 @@ def blueprint() -> Blueprint:
 
     @routes.get("/")
     def index() -> Response:
-        response = current_app.send_static_file("index.html")
-        response.headers.update(_HEADERS)
+        return current_app.send_static_file("index.html")
+
+    @routes.after_app_request
+    def guard(response: Response) -> Response:
+        if request.endpoint in ("page.index", "static"):  # by its own name the page is there, too
+            response.headers.update(_HEADERS)
         return response
 
     return routes

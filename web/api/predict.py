@@ -7,8 +7,7 @@ from flask import Blueprint, Response, abort, g, jsonify, request
 from shared.settings import Settings
 from web.answers import to_answer, with_whole_timing
 from web.catalog import Catalog
-from web.clients import socket_of
-from web.idempotency import identify
+from web.idempotency import sender
 from web.prediction import Predictor
 from web.results import kept_result
 from web.uploads import read_query
@@ -25,17 +24,11 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
         g.model = served.model.name
         query = read_query(request, settings)
         served = catalog.find(name)
-        client_fd = socket_of(request.environ)
-        claim = ""
-        if "Idempotency-Key" in request.headers:
-            sender = request.environ.get("batchpoint.client", "")
-            key = request.headers["Idempotency-Key"]
-            identity = identify(key, sender, served.model.queue, query)
-            g.request_id, claim, client_fd = identity.request_id, identity.claim, -1
+        request_id, client_fd, claim = sender(served, query)
         if "respond-async" in request.headers.get("Prefer", "").lower():
-            predictor.enqueue(served, query, g.request_id, claim)
-            return _accepted(g.request_id)
-        result = predictor.predict(served, query, g.request_id, client_fd, claim)
+            predictor.enqueue(served, query, request_id, claim)
+            return _accepted(request_id)
+        result = predictor.predict(served, query, request_id, client_fd, claim)
         return jsonify(to_answer(g.model, result))
 
     @routes.get("/results/<request_id>")

@@ -10,11 +10,11 @@ from flask import Blueprint, Response, g, jsonify, request
 from shared.settings import Settings
 from web.answers import to_answer
 from web.catalog import Catalog
-from web.clients import socket_of
+from web.idempotency import sender
 from web.prediction import Predictor
 from web.uploads import read_query
 
-_MODEL = "digits"
+MODEL = "digits"
 
 
 def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blueprint:
@@ -23,11 +23,11 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
 
     @routes.post("/recognize")
     def recognize() -> Response:
-        served = catalog.find(_MODEL)
+        served = catalog.find(MODEL)
         g.model = served.model.name
         query = read_query(request, settings)
-        served = catalog.find(_MODEL)
-        result = predictor.predict(served, query, g.request_id, socket_of(request.environ))
+        served = catalog.find(MODEL)
+        result = predictor.predict(served, query, *sender(served, query))
         return jsonify(to_answer(g.model, result))
 
     return routes

@@ -6,20 +6,20 @@ Its shapes are in https://www.tensorflow.org/tfx/serving/api_rest; what a body a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
-from redis.exceptions import RedisError
 
 from shared.manifest import Classifier, Model
 from shared.settings import Settings
 from web.bodies import apart, parse_object, read_body
 from web.catalog import Catalog, Served
-from web.clients import socket_of
+from web.idempotency import sender
 from web.instances import SIGNATURE, read_examples, read_tensors
 from web.prediction import Predictor, Query
-from web.tensors import IMAGE, Softmax, likeliest, read_softmax, to_numbers
-from web.tickets import StoreAwayError
+from web.softmax import Softmax, likeliest, read_softmax, to_numbers
+from web.tensors import IMAGE
 from web.uploads import read_timeout
 
 
@@ -45,10 +45,7 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
     @routes.post("/<name>/versions/<int:version>:predict")
     @routes.post("/<name>/labels/<label>:predict")
     def predict(name: str, version: int | None = None, label: str = "") -> Response:
-        find(name, version, label)
-        body = read_body(request, settings)
-        served = find(name, version, label)
-        query, by_column = apart(_read_predict, served.model, body, *limits())
+        served, (query, by_column) = read(_read_predict, name, version, label)
         softmax = ask(served, query)
         if by_column:
             return jsonify({"outputs": _columns(softmax)})
@@ -58,10 +55,7 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
     @routes.post("/<name>/versions/<int:version>:classify")
     @routes.post("/<name>/labels/<label>:classify")
     def classify(name: str, version: int | None = None, label: str = "") -> Response:
-        find(name, version, label)
-        body = read_body(request, settings)
-        served = find(name, version, label)
-        chosen, query = apart(_read_classify, served.model, body, *limits())
+        served, (chosen, query) = read(_read_classify, name, version, label)
         softmax = ask(served, query)[chosen.name]
         return jsonify({"results": _classes(softmax, chosen.labels)})
 
@@ -70,11 +64,18 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
         g.model = served.model.name
         return served
 
-    def limits() -> tuple[int, int]:
-        return read_timeout(request, settings), settings.max_items
+    def read(
+        reads: Callable[..., Any], name: str, version: int | None, label: str
+    ) -> tuple[Served, Any]:
+        """Read the body; what serves the model is found anew then, for it may take a while."""
+        find(name, version, label)
+        body = read_body(request, settings)
+        served = find(name, version, label)
+        limits = read_timeout(request, settings), settings.max_items
+        return served, apart(reads, served.model, body, *limits)
 
     def ask(served: Served, query: Query) -> dict[str, Softmax]:
-        result = predictor.predict(served, query, g.request_id, socket_of(request.environ))
+        result = predictor.predict(served, query, *sender(served, query))
         return read_softmax(served.model, result)
 
     return routes
@@ -94,10 +95,7 @@ def _read_classify(model: Model, body: bytes, *limits: int) -> tuple[Classifier,
 
 
 def _status(served: Served) -> dict[str, Any]:
-    try:
-        workers = served.queue.census().workers
-    except RedisError as error:
-        raise StoreAwayError("Redis does not answer") from error
+    workers = served.census().workers
     code, message = ("OK", "") if workers else ("UNAVAILABLE", "no worker is ready")
     return {
         "version": served.model.version,
