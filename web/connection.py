@@ -147,6 +147,12 @@ class Connection(gevent.socket.socket):
         if data.startswith(b"HTTP/") and data.endswith(b"\r\n\r\n"):
             flags |= socket.MSG_MORE
         rest = memoryview(data)
+        with contextlib.suppress(BlockingIOError):  # nearly always it is all sent at once
+            rest = rest[self._sock.send(rest, flags) :]
+        if rest:
+            self._send_at_pace(rest, flags)
+
+    def _send_at_pace(self, rest: memoryview, flags: int) -> None:
         until, most = 0.0, float("inf")  # no more may be left then
         try:
             while rest:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
 
@@ -17,11 +18,30 @@ _LONGEST_MS = 100.0
 _TIMES = 3
 
 
+def own_time_s() -> float:
+    """Return the seconds of a clock that stands still while this thread waits for a core.
+
+    By it a curve is that of a machine at rest. By the wall's, on a machine with more to do than
+    cores, a single item looks best: only that is sometimes through before it is interrupted.
+    """
+    while True:
+        waited_ns, now_ns = _waited_ns(), time.perf_counter_ns()
+        if _waited_ns() == waited_ns:  # it was not interrupted between the two
+            return (now_ns - waited_ns) / 1e9
+
+
+def _waited_ns() -> int:
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+    except FileNotFoundError:  # not every sandbox has it: there it is the wall's clock
+        return 0
+
+
 def measure(
     engine: Engine,
     model: Model,
     max_batch: int,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = own_time_s,
 ) -> Curve:
     """Run batches of 1, 2, 4 … items and return the best of several times of each.
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
 from shared.messages import Tensor
 from tests.worker.fakes import MODEL, FakeEngine
-from worker.tuning import best_size, every_size, measure, warm_up
+from worker.tuning import best_size, every_size, measure, own_time_s, warm_up
 
 
 def test_every_size_that_is_used_is_run_before_a_client_comes() -> None:
@@ -41,6 +45,25 @@ def test_sizes_between_those_measured_lie_on_the_line() -> None:
 def test_the_curve_is_the_best_of_three_in_milliseconds() -> None:
     ticks = itertools.accumulate([0, 0.5, 0, 0.2, 0, 0.3])
     assert measure(FakeEngine(), MODEL, 1, lambda: next(ticks)) == {1: pytest.approx(200)}
+
+
+def test_the_clock_stands_still_while_others_have_the_core() -> None:
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # of this thread, and of the process that it starts
+    spin = "print(flush=True)\nwhile True: pass"
+    other = subprocess.Popen([sys.executable, "-c", spin], stdout=subprocess.PIPE)
+    try:
+        assert other.stdout is not None
+        other.stdout.readline()
+        wall_s, own_s, cpu_s = time.perf_counter(), own_time_s(), time.thread_time()
+        while time.thread_time() < cpu_s + 0.2:
+            pass
+        wall_s, own_s = time.perf_counter() - wall_s, own_time_s() - own_s
+    finally:
+        os.sched_setaffinity(0, cores)
+        other.kill()
+        other.communicate()
+    assert 0.15 < own_s < 0.75 * wall_s
 
 
 def test_the_best_size_has_the_most_items_per_millisecond() -> None:

@@ -27,7 +27,8 @@ class SessionEngine:
         graph, nodes = merge(model)
         self._nodes = nodes
         config = _v1.ConfigProto(
-            intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1
+            intra_op_parallelism_threads=threads,
+            inter_op_parallelism_threads=-1,  # in the calling thread, whose time is measured
         )
         config.gpu_options.allow_growth = True  # several workers may share a GPU
         self._session = _v1.Session(graph=graph, config=config)
