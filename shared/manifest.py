@@ -14,6 +14,12 @@ from shared.steps import check
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
+# What answers and bodies have beside classifiers, where those stand by their names.
+_RESERVED = (
+    *("request_id", "success", "model", "version", "point", "points", "timing_ms", "batch_size"),
+    *("image", "b64", "serving_default"),
+)
+
 
 class NoSuchClassifierError(LookupError):
     """A model has no classifier of that name."""
@@ -155,7 +161,7 @@ def read_model(folder: Path, version: str = "") -> Model:
             _named(folder / version, table, "litert"),
             _named(folder / version, table, "golden"),
         )
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         reason = f"{error} is missing" if isinstance(error, KeyError) else error
         raise ManifestError(f"{path}: {reason}") from error
 
@@ -163,7 +169,7 @@ def read_model(folder: Path, version: str = "") -> Model:
 def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ManifestError(f"{path}: {error}") from error
 
 
@@ -178,14 +184,10 @@ def _named(folder: Path, table: dict[str, Any], key: str) -> Path | None:
 
 
 def _classifier(name: str, entry: dict[str, Any], folder: Path) -> Classifier:
-    width, height = (int(length) for length in entry["size"])
+    if name in _RESERVED:
+        raise ValueError(f"{name}: no classifier can have this name, which means something else")
+    crop = _crop(name, entry)
     low, high = (float(bound) for bound in entry["range"])
-    cut = entry["crop"]
-    if set(cut) not in ({"fraction"}, {"pixels"}):
-        raise ValueError(f"{name}: a crop is {{ fraction = 0.8 }} or {{ pixels = 9 }}")
-    crop = Crop(width, height, cut.get("fraction"), cut.get("pixels"))
-    if crop.pixels is not None and (width, height) != (crop.pixels, crop.pixels):
-        raise ValueError(f"{name}: a crop of {crop.pixels} pixels has that size")
     labels = tuple((folder / entry["labels"]).read_text(encoding="utf-8").splitlines())
     if len(set(labels)) != len(labels) or not all(labels):
         raise ValueError(f"{name}: {entry['labels']} has an empty or a repeated label")
@@ -198,3 +200,18 @@ def _classifier(name: str, entry: dict[str, Any], folder: Path) -> Classifier:
     ends = {"input": "", "output": "", **entry} if graph.suffix != ".pb" else entry
     inner, outer = str(ends["input"]), str(ends["output"])
     return Classifier(name, crop, low, high, graph, inner, outer, labels, steps)
+
+
+def _crop(name: str, entry: dict[str, Any]) -> Crop:
+    width, height = (int(length) for length in entry["size"])
+    if width < 1 or height < 1:
+        raise ValueError(f"{name}: a size is 1 x 1 at least")
+    cut = entry["crop"]
+    if set(cut) not in ({"fraction"}, {"pixels"}):
+        raise ValueError(f"{name}: a crop is {{ fraction = 0.8 }} or {{ pixels = 9 }}")
+    fraction, pixels = cut.get("fraction"), cut.get("pixels")
+    if "fraction" in cut and not (type(fraction) in (int, float) and 0 < fraction <= 1):
+        raise ValueError(f"{name}: the fraction of a crop is a number above 0, 1 at most")
+    if "pixels" in cut and (type(pixels) is not int or (width, height) != (pixels, pixels)):
+        raise ValueError(f"{name}: a crop of {pixels} pixels has that size, a whole number")
+    return Crop(width, height, fraction, pixels)

@@ -4,7 +4,8 @@ What serves reads the copy (`MODELS_FOLDER`); a process of its own keeps it like
 (`MODELS_URL`), so that no web process and no worker waits for a far-away store. A version of a
 model comes and goes at a stroke: it is fetched beside and moved into place. Only what changed is
 fetched. A version that is still being uploaded is left until two looks have found it the same; only
-an empty copy takes what there is at once.
+an empty copy takes what there is at once. What is gone goes when two looks have missed it: a store
+may list less than it has.
 """
 
 from __future__ import annotations
@@ -54,7 +55,8 @@ class Mirror:
     def sync(self) -> int:
         """Make the copy like the original; return how many files were fetched.
 
-        Raises `SettingError` where the folder holds anything else, and whatever the store says.
+        Raises `SettingError` where the folder holds anything else, and whatever the store says; of
+        what it does not hand out, an `OSError` when all the rest is done.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         with self._alone():
@@ -63,17 +65,24 @@ class Mirror:
             if seen is None:
                 seen = here or there
             fetched = 0
+            failed: list[str] = []
             # Versions first: a `model.toml` may be about one of them.
             for unit in sorted(there, key=lambda unit: (-unit.count("/"), unit)):
                 is_new = here.get(unit) != there[unit]
                 if is_new and seen.get(unit) == there[unit]:
-                    fetched += self._take(unit, here.get(unit, {}), there[unit])
+                    try:
+                        fetched += self._take(unit, here.get(unit, {}), there[unit])
+                    except Exception as error:  # every store has errors of its own
+                        failed.append(f"{unit}: {error}")
+                        continue
                     here[unit] = there[unit]
                     self._record(here)
-            for unit in sorted(set(here) - set(there), reverse=True):
+            for unit in sorted(set(here) - set(there) - set(seen), reverse=True):
                 self._drop(unit, here.pop(unit))
                 self._record(here)
             self.is_behind = here != there
+        if failed:
+            raise OSError("; ".join(failed))
         return fetched
 
     def holds_any(self) -> bool:
@@ -168,8 +177,11 @@ class Follower:
         """Start it anew where it has died, at `now` in monotonic seconds."""
         if self._child.poll() is not None and now - self._started_at >= _LOOK_S:
             _log.warning("mirror died", extra=fields(pid=self._child.pid))
-            self._child = spawn(self._command)
             self._started_at = now
+            try:
+                self._child = spawn(self._command)
+            except OSError as error:  # no memory for it, or too many processes, at this moment
+                _log.error("mirror cannot be started", extra=fields(error=str(error)))
 
     def children(self) -> list[Child]:
         """Return the process."""

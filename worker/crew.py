@@ -67,7 +67,11 @@ class Crew:
         for number, place in enumerate(self._places):
             if place.child is None and place.due <= now and not self._dismissed:
                 place.token, place.started = secrets.token_hex(16), now
-                place.child = self._start(number, place.token)
+                try:
+                    place.child = self._start(number, place.token)
+                except OSError as error:  # no memory for it, or too many processes, at this moment
+                    _log.error("worker cannot be started", extra=fields(error=str(error)))
+                    self._put_off(place, now)
 
     def dismiss(self) -> None:
         """Let every worker finish what it holds and end; start no other."""
@@ -85,5 +89,9 @@ class Crew:
         self.deaths.append(status)
         if self._on_death(place.token) or now - place.started > _SETTLED_S:
             place.delay_s = _FIRST_DELAY_S
-        place.child, place.due = None, now + place.delay_s
+        place.child = None
+        self._put_off(place, now)
+
+    def _put_off(self, place: _Place, now: float) -> None:
+        place.due = now + place.delay_s
         place.delay_s = min(place.delay_s * 2, _LONGEST_DELAY_S)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -123,6 +124,8 @@ class Rollout:
             lacking = self._lacking(shelf, before) if serves else None
             self._is_for_label = lacking is not None
             self._follow(now, lacking or wanted)
+        elif shelf.pinned and not self._is_for_label:  # no other is to take over
+            self._leave_others(now, shelf.versions[0].number)
         if self._next is not None:
             self._see_to_next(now, self._next)
         for group in self._beside:
@@ -184,11 +187,9 @@ class Rollout:
 
     def _follow(self, now: float, wanted: Version) -> None:
         number = wanted.number
+        self._leave_others(now, number)
         if self._decision is not None and self._decision.version != wanted:
             self._decision = None  # its process ends by itself
-        if self._next is not None and self._next.version.number != number:
-            self._send_away(now, self._next)
-            self._next = None
         if self._serving is not None and self._serving.version.number == number:
             self._serving.note_changes(wanted)
             return
@@ -204,6 +205,13 @@ class Rollout:
                 self._next = group
                 return
         self._decide(wanted)
+
+    def _leave_others(self, now: float, number: str) -> None:
+        """Give up what was to come, unless it is version `number`."""
+        if self._decision is not None and self._decision.version.number != number:
+            self._decision = None
+        if self._next is not None and self._next.version.number != number:
+            self._give_up(now, self._next)
 
     def _decide(self, wanted: Version) -> None:
         model, decision = wanted.model, self._decision
@@ -221,9 +229,8 @@ class Rollout:
 
     def _see_to_next(self, now: float, group: Group) -> None:
         """Let `group` serve when all of its workers are ready."""
-        deaths, is_alone, is_known = group.crew.deaths, False, False
+        deaths, is_known = group.crew.deaths, False
         try:
-            is_alone = group.queue.served_ms() is None
             if group.is_ready():
                 deaths.clear()
                 if self._is_for_label:
@@ -242,11 +249,19 @@ class Rollout:
             _log.warning("redis is away", extra=fields(error=str(error)))
         # Without Redis nobody knows whether they are ready; one that refuses has said so itself.
         if _REFUSED in deaths or (is_known and len(deaths) >= _MOST_DEATHS):
-            self._send_away(now, group)
-            if is_alone:  # nobody can have turned to it
-                group.leaves_at = now
-            self._next = None
+            self._give_up(now, group)
             self._refuse(group.version, f"its worker ended with status {deaths[-1]}")
+
+    def _give_up(self, now: float, group: Group) -> None:
+        """Send away what was to come; at once where it never was ready, so that nobody turns to it.
+
+        The web tier would, where what is pinned has no workers.
+        """
+        self._send_away(now, group)
+        self._next = None
+        with suppress(RedisError):  # then nobody knows
+            if group.queue.served_ms() is None:
+                group.leaves_at = now
 
     def _send_away(self, now: float, group: Group) -> None:
         group.leaves_at = self._farewell(now)

@@ -10,6 +10,8 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import fsspec  # type: ignore[import-untyped]  # ships no types
 import pytest
@@ -93,9 +95,66 @@ def test_a_version_that_goes_there_goes_here(store: Store, tmp_path: Path) -> No
     store.remove("digits/2")
     store.remove("other")
     mirror.sync()
+    assert mirror.is_behind
+    mirror.sync()
     assert {path.split("/")[0] for path in held(tmp_path)} == {"digits"}
     assert not (tmp_path / "digits/2").exists()
     assert not (tmp_path / "other").exists()
+
+
+def test_what_one_look_misses_stays(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write("digits/2/graph.pb", "two")
+    Mirror(store.url, tmp_path).sync()
+    find = store.files.find
+
+    def find_less(*given: Any, **named: Any) -> dict[str, Any]:
+        found = find(*given, **named)
+        return {path: about for path, about in found.items() if "/2/" not in path}
+
+    mirror = Mirror(store.url, tmp_path)  # nor is a restart a second look
+    for _ in range(2):
+        with monkeypatch.context() as patched:
+            patched.setattr(store.files, "find", find_less)
+            mirror.sync()
+        mirror.sync()
+        assert (tmp_path / "digits/2/graph.pb").exists()
+
+
+def test_what_the_store_does_not_hand_out_holds_up_nothing_else(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.write("digits/0/graph.pb", "none")
+    mirror = Mirror(store.url, tmp_path)
+    mirror.sync()
+    store.write("digits/3/graph.pb", "three")
+    store.write("digits/2/graph.pb", "two")
+    store.write("digits/1/graph.pb", "changed")
+    store.write("digits/model.toml", "pinned = 1")
+    store.remove("digits/0")
+    mirror.sync()
+    get_file = store.files.get_file
+
+    def refuse(path: str, *given: Any, **named: Any) -> None:
+        if "/1/" in path or "/2/" in path:
+            raise PermissionError("Forbidden")
+        get_file(path, *given, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store.files, "get_file", refuse)
+        for _ in range(2):
+            with pytest.raises(OSError, match="digits/1: Forbidden; digits/2: Forbidden"):
+                mirror.sync()
+    assert held(tmp_path) == {
+        "digits/1/graph.pb": "one",
+        "digits/1/labels.txt": "0\n1\n",
+        "digits/3/graph.pb": "three",
+        "digits/model.toml": "pinned = 1",
+    }
+    mirror.sync()
+    assert held(tmp_path)["digits/1/graph.pb"] == "changed"
+    assert held(tmp_path)["digits/2/graph.pb"] == "two"
 
 
 def test_a_store_that_is_empty_or_away_takes_nothing_from_the_copy(
@@ -147,6 +206,22 @@ def test_a_follower_that_dies_is_started_anew_but_not_in_haste() -> None:
     (second,) = follower.children()
     assert second.poll() is None
     assert second.pid != first.pid
+    stop_all([second], patience_s=5)
+
+
+def test_a_follower_that_cannot_be_started_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    follower = Follower([sys.executable, "-c", ""])
+    (first,) = follower.children()
+    first.wait()
+    now = time.monotonic()
+    with monkeypatch.context() as patched:
+        patched.setattr("shared.mirror.spawn", Mock(side_effect=OSError("no memory")))
+        follower.run_once(now + 10)
+    follower.run_once(now + 11)
+    assert follower.children() == [first], "not in haste"
+    follower.run_once(now + 20)
+    (second,) = follower.children()
+    assert second is not first
     stop_all([second], patience_s=5)
 
 

@@ -14,7 +14,7 @@ from shared.folder import Shelf, Version
 from shared.manifest import Model
 from shared.messages import Request
 from shared.processes import Child, spawn, stop_all
-from shared.queue import Queue
+from shared.queue import Census, Queue
 from shared.settings import Settings
 from tests.worker.fakes import MODEL, pixels
 from worker.crew import Crew
@@ -211,6 +211,37 @@ def test_a_pinned_version_that_is_broken_is_not_replaced_by_another(stage: Stage
     assert not stage.rollout.serves
 
 
+def test_a_pin_to_what_was_refused_is_not_overruled_by_one_that_is_starting(stage: Stage) -> None:
+    stage.yard.unfit["1"] = "broken"
+    stage.turn_until(lambda: stage.rollout.refused, "1")
+    stage.serve("2", "1")
+    stage.turn_until(lambda: "3" in stage.yard.crews, "3", "2", "1")
+    stage.turn("1", "3", "2", pinned=True)
+    stage.yard.beat("3")
+    until = time.monotonic() + 5
+    while stage.running() != {"2"}:
+        assert time.monotonic() < until, "it goes at once: nobody is to turn to it"
+        stage.rollout.run_once(stage.now)
+        time.sleep(0.01)
+    stage.turn("1", "3", "2", pinned=True)
+    assert stage.rollout.is_settled
+    stage.turn("4", "3", "2", "1")
+    stage.turn("4", "3", "2", "1")
+    stage.turn("1", "4", "3", "2", pinned=True)
+    assert stage.rollout.is_settled, "nor is a trial gone on with"
+
+
+def test_a_pin_to_the_version_that_is_starting_lets_it_go_on(stage: Stage) -> None:
+    stage.serve("1")
+    stage.turn_until(lambda: "2" in stage.yard.crews, "2", "1")
+    at_the_pin = ("2 at the pin", "1 at the pin")
+    for _ in range(3):
+        stage.turn(*at_the_pin, pinned=True)
+    stage.yard.beat("2")
+    stage.turn_until(lambda: stage.running() == {"2"}, *at_the_pin, pinned=True)
+    assert stage.yard.tried == ["1", "2"]
+
+
 def test_a_version_that_is_still_being_copied_is_not_tried(stage: Stage) -> None:
     stage.serve("1")
     for text in ("2 a", "2 b", "2 c", "2 d"):
@@ -286,13 +317,13 @@ def test_deaths_from_when_it_served_do_not_refuse_a_version_that_is_back(
 def test_while_redis_is_away_only_a_worker_that_says_so_refuses_a_version(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(queue: Queue) -> float | None:
+    def away(queue: Queue) -> Census:
         raise redis.ConnectionError
 
     stage.serve("1")
     stage.turn_until(lambda: "2" in stage.yard.crews, "2", "1")
     with monkeypatch.context() as patched:
-        patched.setattr(Queue, "served_ms", away)
+        patched.setattr(Queue, "census", away)
         stage.yard.crews["2"].deaths += [1, 1, 1]
         stage.turn("2", "1")
         assert stage.rollout.refused == {}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from shared.processes import Child, spawn
+from shared.processes import Child, spawn, stop_all
 from worker.crew import Crew
 from worker.supervisor import Supervisor
 
@@ -105,6 +105,29 @@ def test_one_that_had_served_is_started_without_a_longer_delay() -> None:
         crew.run_once(tick * 0.3)
         started[-1].wait()
     assert len(started) == 10
+
+
+def test_one_that_cannot_be_started_is_tried_again_and_holds_up_no_other() -> None:
+    tried: list[int] = []
+
+    def start(place: int, token: str) -> Child:
+        tried.append(place)
+        if len(tried) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return spawn(_SLEEP)
+
+    crew = Crew(2, start, lambda token: False)
+    try:
+        crew.run_once(0.0)
+        assert tried == [0, 1]
+        assert len(crew.children()) == 1
+        crew.run_once(0.1)
+        assert tried == [0, 1], "not before its delay"
+        crew.run_once(0.21)
+        assert tried == [0, 1, 0]
+        assert len(crew.children()) == 2
+    finally:
+        stop_all(crew.children(), patience_s=5)
 
 
 def test_it_stops_while_a_child_waits_for_its_restart() -> None:
