@@ -41,9 +41,11 @@ _RAISE: Final = _Raise()
 class Client:
     """A client that several threads may share.
 
-    A call ends within `timeout_s`, whatever becomes of the service. A try that failed in a way that
-    may pass is repeated within that, when the service says so (`Retry-After`) or after a pause, as
-    the same request (`Idempotency-Key`): however often it is sent, it runs once.
+    A call ends within `timeout_s`, whatever becomes of the service; but of a host with several
+    addresses each is tried for what is left, and the system looks up its name for as long as it
+    likes. A try that failed in a way that may pass is repeated within that, when the service says
+    so (`Retry-After`) or after a pause, as the same request (`Idempotency-Key`): however often it
+    is sent, it runs once.
     """
 
     def __init__(

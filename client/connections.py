@@ -47,11 +47,28 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Connection(urllib3.connection.HTTPConnection):
+    """Whose `timeout` is what is left of it, when it was set: to connect, to send, to receive."""
+
     response_class = _Response
+    _until: float | None = None
+
+    @property
+    def timeout(self) -> float | None:
+        # Never 0: that would be a socket that does not wait at all.
+        return None if self._until is None else max(self._until - time.monotonic(), 0.001)
+
+    @timeout.setter
+    def timeout(self, limit_s: float | None) -> None:
+        self._until = None if limit_s is None else time.monotonic() + limit_s
+
+    def _new_conn(self) -> socket.socket:
+        sock = super()._new_conn()
+        sock.settimeout(self.timeout)  # for the TLS handshake, or for what is sent
+        return sock
 
 
-class _SecureConnection(urllib3.connection.HTTPSConnection):
-    response_class = _Response
+class _SecureConnection(_Connection, urllib3.connection.HTTPSConnection):
+    pass
 
 
 class _Pool(urllib3.HTTPConnectionPool):

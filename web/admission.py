@@ -21,11 +21,12 @@ from web import metrics
 from web.api import recognize
 from web.errors import problem
 
-# One group for the model at most; none: the default one.
+# One group for the model at most; none: the default one. Who names a version is refused when the
+# body is there: only then is it known whether a label stands for the one that has too much in hand.
 _PATH = re.compile(
     r"/predict(?:/([^/]+))?/?|/recognize"
-    r"|/v1/models/([^/:]+)(?:/(?:versions|labels)/[^/:]+)?:(?:predict|classify)"
-    r"|/v2/models/([^/]+)(?:/versions/[^/]+)?/infer"
+    r"|/v1/models/([^/:]+):(?:predict|classify)"
+    r"|/v2/models/([^/]+)/infer"
 )
 _MS = re.compile(r"([0-9]{1,6})", re.ASCII)
 _TIMEOUT = re.compile(r"(?:^|&)timeout_ms=([0-9]{1,6})(?:&|$)", re.ASCII)
@@ -49,8 +50,7 @@ class Admission:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Pass the request on, or refuse it."""
-        waits = "respond-async" not in environ.get("HTTP_PREFER", "").lower()
-        if environ["REQUEST_METHOD"] == "POST" and waits:
+        if environ["REQUEST_METHOD"] == "POST":
             refusal = self.refusal(
                 environ["PATH_INFO"],
                 environ.get("QUERY_STRING", ""),
@@ -75,7 +75,8 @@ class Admission:
         if path == "/recognize":
             name = recognize.MODEL
         ms = _MS.fullmatch(timeout_ms) or _TIMEOUT.search(query)
-        error = self._refused(name, (int(ms[1]) if ms else self._settings.deadline_ms) / 1000)
+        asked_ms = int(ms[1]) if ms else self._settings.deadline_ms
+        error = self._refused(name, min(asked_ms, self._settings.max_deadline_ms) / 1000)
         if error is None:
             return None
         request_id = uuid.uuid4().hex

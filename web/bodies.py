@@ -18,6 +18,8 @@ from werkzeug.exceptions import ClientDisconnected
 
 from shared.settings import Settings
 
+_SMALL = 64 * 1024  # bytes, that are parsed in a few milliseconds
+
 
 class MalformedBodyError(Exception):
     """The body is broken, or lacks the image."""
@@ -47,11 +49,11 @@ def read_body(request: Request, settings: Settings) -> bytes:
 
 
 def read_object(body: bytes, names: Collection[str]) -> dict[str, Any]:
-    """Return what the JSON object `body` has under `names`, read apart.
+    """Return what the JSON object `body` has under `names`, read apart where it is large.
 
     The rest, however large, does not wait for its request. Raises `MalformedBodyError`.
     """
-    fields: dict[str, Any] = apart(_parse_named, body, names)
+    fields: dict[str, Any] = apart(len(body), _parse_named, body, names)
     return fields
 
 
@@ -59,11 +61,14 @@ def _parse_named(body: bytes, names: Collection[str]) -> dict[str, Any]:
     return {name: value for name, value in parse_object(body).items() if name in names}
 
 
-def apart(read: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what `read` returns, called off the event loop: a body may be 16 MiB of tiny lists.
+def apart(size: int, read: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what `read` returns of a body of `size` bytes.
 
-    One at a time: of such a body they take 350 MB.
+    A large one is read off the event loop: it may be 16 MiB of tiny lists. One at a time: of such
+    a body they take 350 MB. A small one waits for none of those.
     """
+    if size < _SMALL:
+        return read(*arguments)
     result, error = _reader().apply(_attempt, (read, arguments))
     if error is not None:
         raise error

@@ -3,7 +3,9 @@
 Of each model one version is asked, unless a client names another. Which one, every web process
 finds by itself: the models folder says which is wanted and since when, Redis which has live
 workers and since when. By these all processes turn to a new version at the same moment, so that
-nobody who has seen an answer of the new one gets one of the old one afterwards.
+nobody who has seen an answer of the new one gets one of the old one afterwards. Where the version
+that is wanted has no live worker, the next in the folder's order that has some is asked instead,
+even if only its label keeps them; but not that where another version is pinned.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from dataclasses import dataclass, field
 import gevent
 from redis.exceptions import RedisError
 
-from shared.folder import ModelsFolder
+from shared.folder import ModelsFolder, Shelf
 from shared.logs import Seldom, fields
 from shared.manifest import ManifestError, Model
 from shared.queue import Census, Queue
@@ -159,7 +161,7 @@ class Catalog:
         Raises `ManifestError`, `OSError` and `RedisError`; then all stays as it is.
         """
         for name, found in self._read().items():
-            self._turn(self._models[name], found, self._shelves[name].changed)
+            self._turn(self._models[name], found, self._shelves[name])
         while self._gone and self._gone[0][0] < time.monotonic():
             self._gone.pop(0)[1].dispatcher.stop()
 
@@ -188,7 +190,7 @@ class Catalog:
                 self._part_with(served)
         return found
 
-    def _turn(self, versions: _Versions, found: Sequence[Model], changed: float) -> None:
+    def _turn(self, versions: _Versions, found: Sequence[Model], shelf: Shelf) -> None:
         """Decide which version is asked from when on."""
         current = versions.now()
         ages = {
@@ -198,12 +200,15 @@ class Catalog:
         current = self._renew(versions, found, current)
         wanted = [versions.known[model.version] for model in found]
         live = [served for served in wanted if served.model.version in versions.live]
+        if shelf.pinned:  # what is served for those who name its label is not for all
+            only = set(shelf.labels.values()) - {shelf.versions[0].number}
+            live = [served for served in live if served.model.version not in only]
         best = live[0] if live else current
         if best is current:
             versions.turn = None
         else:
             alive_s = (ages[best.model.version] or 0.0) / 1000
-            now = time.time()
+            now, changed = time.time(), shelf.changed
             # What is dated in the future (a clock was set back) says nothing.
             wanted_s = now - changed if changed <= now else float("inf")
             turns_at = time.monotonic() + _NOTICE_S - min(alive_s, wanted_s)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -32,6 +33,8 @@ _seldom = Seldom(_log)
 _SEND_BYTES = 4 * 1024 * 1024  # in one round trip, so that it ends within a socket's timeout
 _SWEEP_S = 0.5
 _WATCH_S = 0.1
+_CANCELLED = 1000  # ids in one script: Redis does nothing else meanwhile
+_UNWANTED = 10_000  # ids that are remembered; what nobody cancels expires
 _JOIN_S = 0.01
 _TRACE_S = 50.0  # a little less than Redis keeps a trace of the last answer: `drained` in keys.py
 
@@ -53,14 +56,14 @@ class Dispatcher:
         self._heartbeat_s = heartbeat_s
         self._mailbox = secrets.token_hex(16)
         self._outbox: Outbox[Ticket | None] = Outbox()  # None: look whether it goes on
-        self._waiting: dict[str, Ticket] = {}
+        self._waiting: dict[str, set[Ticket]] = {}  # by id, which retries have in common
         self._joined: Outbox[Ticket | None] = Outbox()  # likewise
         self._away = False  # Redis did not answer the last enqueue
         self._started = False
         self._stopping = False
         self._settled_at = 0.0  # from then on, a Redis that was away knows its workers again
         self._answered_at = float("-inf")  # when a worker's answer came last
-        self._unwanted: list[str] = []  # ids to cancel
+        self._unwanted: deque[str] = deque(maxlen=_UNWANTED)  # ids to cancel
 
     def _start(self) -> None:
         """Start the greenlets, once there is something to do."""
@@ -74,13 +77,16 @@ class Dispatcher:
         ):
             gevent.spawn(self._forever, loop)
 
-    def predict(self, request: Request, client_fd: int = -1, claim: str = "") -> Result:
+    def predict(
+        self, request: Request, client_fd: int = -1, claim: str = ""
+    ) -> tuple[Result, bool]:
         """Enqueue and wait for the result, for the request's `timeout_ms` at most.
 
-        When the client closes the socket `client_fd` meanwhile, the request is cancelled. Raises
+        Returns also whether it ran for this request, and not for an earlier one with its id. When
+        the client closes the socket `client_fd` meanwhile, the request is cancelled. Raises
         `ClientLeftError` then, and `IdempotencyConflictError` where another request has the
         `claim`, `QueueFullError`, `StoreFullError`, `NoWorkerError`, `StoreAwayError`,
-        `DeadlineError` or `InferenceError`. Of requests with one id, one at a time may be here.
+        `DeadlineError` or `InferenceError`.
         """
         ticket = self._submit(request, client_fd, claim)
         try:
@@ -93,7 +99,7 @@ class Dispatcher:
         finally:
             self._forget(ticket)
         assert result is not None  # an AsyncResult without a value raises
-        return checked(result)
+        return checked(result), not ticket.joined
 
     def enqueue(self, request: Request, claim: str = "") -> Ticket:
         """Enqueue without waiting for the result; it is fetched by `kept_result`.
@@ -102,7 +108,7 @@ class Dispatcher:
         again should Redis lose it. Raises `IdempotencyConflictError`, `QueueFullError`,
         `StoreFullError`, `NoWorkerError`, `StoreAwayError` or `DeadlineError`.
         """
-        ticket = self._waiting.get(request.id) or self._submit(request, claim=claim)
+        ticket = self._submit(request, claim=claim)
         try:
             ticket.accepted.get(timeout=max(0.0, ticket.left_s()))
         except gevent.Timeout:
@@ -123,13 +129,21 @@ class Dispatcher:
         if not self._started:
             self._start()
         ticket = Ticket(replace(request, mailbox=self._mailbox), client_fd, claim)
-        self._waiting[ticket.id] = ticket
+        self._waiting.setdefault(ticket.id, set()).add(ticket)
         self._outbox.put(ticket)
         return ticket
 
     def _forget(self, ticket: Ticket) -> None:
-        if self._waiting.get(ticket.id) is ticket:  # and not one that came after it
-            del self._waiting[ticket.id]
+        tickets = self._waiting.get(ticket.id, set())
+        tickets.discard(ticket)
+        if not tickets:
+            self._waiting.pop(ticket.id, None)
+
+    def _is_wanted(self, ticket: Ticket) -> bool:
+        return ticket in self._waiting.get(ticket.id, ()) and ticket.left_s() > 0
+
+    def _all_waiting(self) -> list[Ticket]:
+        return [ticket for tickets in self._waiting.values() for ticket in tickets]
 
     def _too_late(self, ticket: Ticket) -> Exception:
         if ticket.accepted.ready():
@@ -197,9 +211,6 @@ class Dispatcher:
             self._answered_at = float("-inf")
         return reply.status in ("forgotten", "no_worker") and now < self._settled_at
 
-    def _is_wanted(self, ticket: Ticket) -> bool:
-        return ticket.id in self._waiting and ticket.left_s() > 0
-
     def _receive_loop(self) -> None:
         while self._goes_on():
             payload = self._receiving.receive(self._mailbox, self._receive_s)
@@ -210,13 +221,14 @@ class Dispatcher:
         """Cancel the requests of clients that left: their work would be for nobody."""
         while self._goes_on():
             gevent.sleep(_WATCH_S)
-            watched = {ticket.client_fd: ticket for ticket in self._waiting.values()}
+            watched = {ticket.client_fd: ticket for ticket in self._all_waiting()}
             for client_fd in left(watched):
                 ticket = watched[client_fd]
                 self._abandon(ticket)
                 ticket.refuse(ClientLeftError())
-            if self._unwanted:
-                unwanted, self._unwanted = self._unwanted, []
+            ids = [self._unwanted.popleft() for _ in range(min(_CANCELLED, len(self._unwanted)))]
+            unwanted = [request_id for request_id in ids if request_id not in self._waiting]
+            if unwanted:
                 try:
                     self._sending.cancel(unwanted)
                 except RedisError:
@@ -226,6 +238,7 @@ class Dispatcher:
     def _abandon(self, ticket: Ticket) -> None:
         """Have a request cancelled, now or as soon as it is known to be accepted."""
         ticket.abandoned = True
+        self._forget(ticket)
         if ticket.accepted_at < float("inf"):
             self._unwanted.append(ticket.id)
 
@@ -233,13 +246,11 @@ class Dispatcher:
         """Find results whose message was lost, and send again what Redis has lost."""
         while self._goes_on():
             gevent.sleep(_SWEEP_S)
-            for ticket in list(self._waiting.values()):
+            since = time.monotonic() - _SWEEP_S
+            for ticket in self._all_waiting():
                 if ticket.left_s() <= 0:  # of a 202: nobody waits for its end
                     self._forget(ticket)
-            since = time.monotonic() - _SWEEP_S
-            self._look_after(
-                [ticket for ticket in self._waiting.values() if ticket.accepted_at < since]
-            )
+            self._look_after([each for each in self._all_waiting() if each.accepted_at < since])
 
     def _join_loop(self) -> None:
         """Find the results of retries: they are sent to the process that had the request first."""
@@ -247,9 +258,7 @@ class Dispatcher:
             found = [self._joined.get()]
             while self._joined.qsize():
                 found.append(self._joined.get())
-            joined = [
-                ticket for ticket in found if ticket and self._waiting.get(ticket.id) is ticket
-            ]
+            joined = [ticket for ticket in found if ticket and self._is_wanted(ticket)]
             for ticket in joined:
                 self._joined.put(ticket)  # for the next look; one that is answered is left out then
             self._look_after([ticket for ticket in joined if ticket.accepted_at < float("inf")])
@@ -258,8 +267,8 @@ class Dispatcher:
     def _look_after(self, tickets: list[Ticket]) -> None:
         if not tickets:
             return
-        fates = self._sending.fates([ticket.id for ticket in tickets])
-        for ticket, fate in zip(tickets, fates, strict=True):
+        by_id = {ticket.id: ticket for ticket in tickets}
+        for ticket, fate in zip(by_id.values(), self._sending.fates(list(by_id)), strict=True):
             if fate.result is not None:
                 self._deliver(b"[" + fate.result + b"]")
             elif not fate.pending:
@@ -280,11 +289,9 @@ class Dispatcher:
         for result in results:
             if not result.error:
                 self._answered_at = time.monotonic()
-            ticket = self._waiting.get(result.id)
-            if ticket is None:
-                continue
-            if result.error == "expired" and ticket.claim and ticket.left_s() > 0:
-                self._send_again(ticket)  # the deadline was that of the one before it
-            else:
-                self._forget(ticket)
-                ticket.result.set(result)
+            for ticket in list(self._waiting.get(result.id, ())):
+                if result.error == "expired" and ticket.claim and ticket.left_s() > 0:
+                    self._send_again(ticket)  # the deadline was that of the one before it
+                else:
+                    self._forget(ticket)
+                    ticket.answer(result)

@@ -41,32 +41,28 @@ class Gate:
 
     @contextmanager
     def in_hand(self, items: int) -> Iterator[None]:
-        """Count a request's items as ahead of others, and as answered at the block's end.
-
-        But not where it failed: what is given up, refused or broken costs less than an answer, and
-        a flood of it would make the rate look better than it is.
-        """
+        """Count a request's items as ahead of others until the block's end."""
         self._in_hand += items
-        answered = 0
         try:
             yield
-            answered = items
         finally:
-            self._end(items, answered)
+            self._in_hand -= items
+            self._lowest = min(self._lowest, self._in_hand)
 
-    def _end(self, items: int, answered: int) -> None:
-        """Note the end of a request, and that of the present window where it is over.
+    def answered(self, items: int) -> None:
+        """Note that so many items, in hand until now, were run and answered.
+
+        Nothing else may count: what is given up, refused, broken or answered by a kept result costs
+        less, and a flood of it would make the rate look better than it is.
 
         A window ends with an answer, so the rate is right for answers of many items, too. One in
         which there was too little to do tells nothing. The best of the last few counts: one with a
         stand-still in it, as when Redis restarts, tells nothing of the rate either.
         """
-        self._in_hand -= items
-        self._lowest = min(self._lowest, self._in_hand)
-        self._answered += answered
+        self._answered += items
         now = self._clock()
         is_first = len(self._rates) < 2
-        if not answered or now - self._since < (_FIRST_S if is_first else _WINDOW_S):
+        if now - self._since < (_FIRST_S if is_first else _WINDOW_S):
             return
         if self._lowest >= _SATURATED:
             self._rates.append(self._answered / (now - self._since))

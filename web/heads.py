@@ -19,7 +19,6 @@ _HEAD = re.compile(
 _UNUSUAL = {
     "expect",
     "origin",
-    "prefer",
     "transfer-encoding",
     "upgrade",
     "x-forwarded-protocol",

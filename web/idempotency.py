@@ -5,6 +5,7 @@ the queue knows a retry for what it is: the request runs once, and while its res
 answers every retry. The key itself is claimed in the queue: no other request gets through under it.
 
 Such a request goes on when its client leaves: who sends a key means to come back for the answer.
+Under overload a retry is refused like any other request, and may come again.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from flask import g, request
 
 from web.catalog import Served
 from web.clients import socket_of
-from web.prediction import Query
+from web.prediction import Query, admit
+from web.room import Held
 from web.uploads import ParameterError
 
 _KEY = re.compile(r"[ -~]{1,255}")
@@ -32,22 +34,24 @@ class Identity:
     claim: str  # likewise: what no request with another id may have
 
 
-def sender(served: Served, query: Query) -> tuple[str, int, str]:
-    """Return what `Predictor.predict` wants of the present HTTP request: id, socket and claim.
+def sender(served: Served, query: Query) -> tuple[str, int, str, Held]:
+    """Return what `Predictor.predict` wants of the HTTP request: id, socket, claim, and its room.
 
-    Its sender is charged for all that it asks. Raises `ParameterError`, and
-    `shared.rates.OverRateError` where that is too much.
+    Its sender is charged for all that it asks, unless that is refused. Raises `ParameterError`,
+    what `Served.refusal` says, and `shared.rates.OverRateError`.
     """
+    admit(served, query)
     charge = request.environ.get("batchpoint.charge")
     if charge:
         charge(query.items)
+    held = request.environ["batchpoint.held"]
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return g.request_id, socket_of(request.environ), ""
+        return g.request_id, socket_of(request.environ), "", held
     client = request.environ.get("batchpoint.client", "")
     identity = identify(key, client, served.model.queue, query)
     g.request_id = identity.request_id
-    return identity.request_id, -1, identity.claim
+    return identity.request_id, -1, identity.claim, held
 
 
 def identify(key: str, client: str, queue: str, query: Query) -> Identity:

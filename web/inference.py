@@ -188,9 +188,11 @@ def _read_outputs(model: Model, outputs: Any, parameters: Mapping[str, Any]) -> 
     return list(wanted.values())
 
 
-def to_outputs(asked: Asked, softmax: Mapping[str, Softmax]) -> tuple[list[dict[str, Any]], bytes]:
-    """Return the outputs as JSON, and behind it the bytes of those that are wanted so."""
-    entries, parts = [], []
+def to_outputs(
+    asked: Asked, softmax: Mapping[str, Softmax], parts: list[bytes]
+) -> list[dict[str, Any]]:
+    """Return the outputs as JSON; the bytes of those that are wanted so are put into `parts`."""
+    entries = []
     for output in asked.outputs:
         values = softmax[output.classifier.name]
         entry: dict[str, Any] = {"name": output.classifier.name}
@@ -210,7 +212,7 @@ def to_outputs(asked: Asked, softmax: Mapping[str, Softmax]) -> tuple[list[dict[
         else:
             entry["data"] = data
         entries.append(entry)
-    return entries, b"".join(parts)
+    return entries
 
 
 def _classes(softmax: Softmax, output: Output) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import gevent
 import numpy as np
@@ -19,9 +20,9 @@ from web.answers import to_context, with_whole_timing
 from web.catalog import Served
 from web.clients import left
 from web.decoding import Decoder
+from web.room import Held
 from web.storage import Storage
 from web.tickets import ClientLeftError, DeadlineError
-from web.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -54,28 +55,30 @@ class Predictor:
         """Take `storage`, or None where no prediction is kept."""
         self._decoder = decoder
         self._storage = storage
-        self._turns = Turns()
 
     def predict(
-        self, served: Served, query: Query, request_id: str, client_fd: int = -1, claim: str = ""
+        self,
+        served: Served,
+        query: Query,
+        request_id: str,
+        client_fd: int = -1,
+        claim: str = "",
+        held: Held | None = None,
     ) -> Result:
         """Return the result of a query, with its whole timing, counted and logged.
 
         When the client closes the socket `client_fd` meanwhile, the work for it stops. A request
-        that may come again has a `claim`, which none with another id gets. Raises what
-        `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.predict` raise,
-        `shared.manifest.NoSuchClassifierError`, and what `Served.refusal` says before any of it.
+        that may come again has a `claim`, which none with another id gets. What is cut out of
+        photos takes the place of these in what is `held`. Raises what
+        `web.decoding.Decoder.prepare`, `web.room.Held.become` and
+        `web.dispatch.Dispatcher.predict` raise, and `shared.manifest.NoSuchClassifierError`.
         """
         started = time.perf_counter()
-        _admit(served, query)
         with served.gate.in_hand(query.items):
-            request, points = self._prepare(served, query, request_id, client_fd)
-            if claim:
-                with self._turns.turn(request_id, request.timeout_ms) as left_ms:
-                    request = replace(request, timeout_ms=left_ms)
-                    result = served.dispatcher.predict(request, client_fd, claim)
-            else:
-                result = served.dispatcher.predict(request, client_fd)
+            request, points = self._prepare(served, query, request_id, client_fd, held)
+            result, has_run = served.dispatcher.predict(request, client_fd, claim)
+        if has_run:  # a kept result tells nothing of the speed
+            served.gate.answered(query.items)
         result = with_whole_timing(result, (time.perf_counter() - started) * 1000)
         metrics.count_answer(served.model.name, result.timing_ms, result.batch_size)
         _log.info(
@@ -93,31 +96,37 @@ class Predictor:
             self._storage.keep(served.model, query.images, points, result)
         return result
 
-    def enqueue(self, served: Served, query: Query, request_id: str, claim: str = "") -> None:
+    def enqueue(
+        self,
+        served: Served,
+        query: Query,
+        request_id: str,
+        claim: str = "",
+        held: Held | None = None,
+    ) -> None:
         """Enqueue without waiting for the result.
 
-        Raises what `web.decoding.Decoder.prepare` and `web.dispatch.Dispatcher.enqueue` raise,
-        and what `Served.refusal` says before either.
+        Raises what `web.decoding.Decoder.prepare`, `web.room.Held.become` and
+        `web.dispatch.Dispatcher.enqueue` raise, and `shared.manifest.NoSuchClassifierError`.
         """
-        _admit(served, query)
-        request, points = self._prepare(served, query, request_id, -1)
+        request, points = self._prepare(served, query, request_id, -1, held)
         ticket = served.dispatcher.enqueue(request, claim)
         if self._storage and points:
             self._storage.keep_later(served.model, query.images, points, ticket)
 
     def _prepare(
-        self, served: Served, query: Query, request_id: str, client_fd: int
+        self, served: Served, query: Query, request_id: str, client_fd: int, held: Held | None
     ) -> tuple[Request, list[Point]]:
         """Decode and cut; the request has what is left of its budget then.
 
         Returns also the points of all images; of tensors there are none.
         """
-        started, came_at = time.perf_counter(), time.monotonic()
+        started, came_at, items = time.perf_counter(), time.monotonic(), query.items
 
         def check() -> None:
             if left([client_fd]):
                 raise ClientLeftError
-            error = served.dispatcher.refused.now(query.items, came_at)
+            error = served.dispatcher.refused.now(items, came_at)
             if error:
                 raise error
 
@@ -128,11 +137,16 @@ class Predictor:
             model = model.only(query.classifiers)
             asked = tuple(map(served.model.classifiers.index, model.classifiers))
         if query.images:
+            size = items * sum(math.prod(item.shape) for item in model.classifiers)
+            if held:
+                held.become(held.size + size)
             # A photo that still waits for a thread at its deadline is never decoded.
             with gevent.Timeout(query.timeout_ms / 1000, DeadlineError()):
                 points, tensors = self._decode(model, query, check)
             if self._storage is None:
                 query.images.clear()  # many times as large as what was cut out, which waits
+                if held:
+                    held.become(size)
         decode_ms = (time.perf_counter() - started) * 1000
         left_ms = query.timeout_ms - int(decode_ms)
         if left_ms <= 0:
@@ -156,13 +170,17 @@ class Predictor:
             parts.append(tensors)
             if len(query.images) > 1:
                 gevent.sleep(0)  # many tiny ones, decoded here, would stop all other requests
+                check()
         if len(parts) == 1:
             return points, parts[0]
         return points, [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
-def _admit(served: Served, query: Query) -> None:
-    """Refuse what need not be decoded, by what the whole request tells of itself."""
+def admit(served: Served, query: Query) -> None:
+    """Refuse what need not be decoded, by what the whole request tells of itself.
+
+    Raises what `Served.refusal` says.
+    """
     error = served.refusal(query.timeout_ms / 1000, query.items)
     if error:
         raise error

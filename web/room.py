@@ -1,8 +1,9 @@
-"""Room for bodies: how many bytes of them one web process holds at the same time.
+"""Room: how many bytes of bodies, and of what was cut out of photos, one web process holds.
 
-A body counts from before it is read until its request ends. Who has no room is refused before the
-body is read, at whichever door; or in the middle, where others took the room meanwhile: what is
-only announced counts for nothing, or a few who announce much and send little would keep all out.
+A body counts from before it is read until its request ends, or until its photos are decoded; then
+what was cut out of them counts. Who has no room is refused before the body is read, at whichever
+door; or in the middle, where others took the room meanwhile: what is only announced counts for
+nothing, or a few who announce much and send little would keep all out.
 """
 
 from __future__ import annotations
@@ -25,33 +26,53 @@ class Room:
         self.left = max(_MOST_BYTES, longest_bytes)  # bytes
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Pass the request on; reading its body may raise `NoRoomError`."""
-        body = _Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0), self)
-        environ["wsgi.input"] = body
+        """Pass the request on, with its `Held` as `batchpoint.held`.
+
+        Reading its body may raise `NoRoomError`.
+        """
+        held = environ["batchpoint.held"] = Held(self)
+        length = int(environ.get("CONTENT_LENGTH") or 0)
+        environ["wsgi.input"] = _Body(environ["wsgi.input"], length, held)
         try:
             return self._app(environ, start_response)
         finally:
-            self.left += body.held
+            held.become(0)
+
+
+class Held:
+    """What one request holds of the room."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.size = 0  # bytes
+
+    @property
+    def most(self) -> int:
+        """How much it can hold now, in bytes."""
+        return self._room.left + self.size
+
+    def become(self, size: int) -> None:
+        """Hold so many bytes from now on. Raises `NoRoomError`."""
+        if size > self.most:
+            raise NoRoomError
+        self._room.left -= size - self.size
+        self.size = size
 
 
 class _Body:
     """The stream of one body, of `length` bytes, or 0 where that is not told."""
 
-    def __init__(self, stream: InputStream, length: int, room: Room) -> None:
+    def __init__(self, stream: InputStream, length: int, held: Held) -> None:
         self._stream = stream
         self._length = length
-        self._room = room
-        self.held = 0  # bytes of the room
+        self._held = held
 
     def read(self, size: int) -> bytes:
         """Read, as werkzeug does: some bytes at a time, `size` always given."""
-        if max(size, self._length - self.held) > self._room.left:
+        held = self._held
+        if self._length > held.most:
             raise NoRoomError
-        self._take(size)
+        held.become(held.size + size)
         piece = self._stream.read(size)
-        self._take(len(piece) - size)
+        held.become(held.size + len(piece) - size)
         return piece
-
-    def _take(self, size: int) -> None:
-        self.held += size
-        self._room.left -= size

@@ -40,14 +40,18 @@ def to_items(model: Model, result: Result, count: int) -> list[dict[str, list[di
     """Return the items that `result` would have, had its `count` likeliest labels been asked."""
     softmax = read_softmax(model, result)
     labels = {classifier.name: classifier.labels for classifier in model.classifiers}
-    columns = {
-        name: zip(likeliest(numbers, count).tolist(), to_numbers(numbers), strict=True)
-        for name, numbers in softmax.items()
-    }
+    columns = {}
+    for name, numbers in softmax.items():
+        places = likeliest(numbers, count)
+        top = to_numbers(np.take_along_axis(numbers, places, axis=1))
+        columns[name] = zip(places.tolist(), top, strict=True)
     return [
         {
-            name: [{"label": labels[name][place], "probability": row[place]} for place in places]
-            for name, (places, row) in zip(columns, rows, strict=True)
+            name: [
+                {"label": labels[name][place], "probability": probability}
+                for place, probability in zip(places, top, strict=True)
+            ]
+            for name, (places, top) in zip(columns, rows, strict=True)
         }
         for rows in zip(*columns.values(), strict=True)
     ]

@@ -56,12 +56,13 @@ class Storage:
         There is one image, at one point or several, or there are several, at one point each. Then
         each is a prediction of its own, by the request's id and its number: `<id>.0` and so on.
         """
-        found = result.items or to_items(model, result, _TOP)
-        items = [{"point": point, **item} for point, item in zip(points, found, strict=True)]
-        labels = sum(len(entries) for item in found for entries in item.values())
+        labels = sum(len(entries) for item in result.items for entries in item.values())
+        labels += len(points) * len(result.softmax) * _TOP  # one of the two is empty
         size = sum(map(len, images)) + _LABEL_BYTES * labels
         if not self._has_room(size):
             return
+        found = result.items or to_items(model, result, _TOP)
+        items = [{"point": point, **item} for point, item in zip(points, found, strict=True)]
         parts = [(result.id, images[0], items)]
         if len(images) > 1:
             each = enumerate(zip(images, items, strict=True))

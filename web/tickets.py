@@ -117,6 +117,11 @@ class Ticket:
         self.accepted.set_exception(error)
         self.result.set_exception(error)
 
+    def answer(self, result: Result) -> None:
+        """Let whoever waits have `result`, also where another with this id was accepted for it."""
+        self.accepted.set(True)
+        self.result.set(result)
+
     def settle(self, reply: Enqueued) -> None:
         """Take note of what became of the enqueue."""
         error = to_error(reply)

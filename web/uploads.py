@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import gevent
@@ -15,9 +17,11 @@ from web.bodies import MalformedBodyError, parse_base64, parse_json, read_body, 
 from web.forms import LONGEST_TEXT, FormTooLargeError, read_form
 from web.media import read_media
 from web.prediction import Query
+from web.tickets import DeadlineError
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
 _TIMEOUT = "X-Request-Timeout-Ms"
+_LONGEST_WAIT_MS = 999_999_999
 _FIELDS = ("x", "y", "points", "timeout_ms", "top_k", "classifiers")
 _IMAGES = ("image", "image_path")
 
@@ -30,32 +34,53 @@ def read_query(request: Request, settings: Settings) -> Query:
     """Read any of our own three bodies: a form, JSON, or the image's own bytes.
 
     Which of the two latter it is, its content tells, not its declared type. Raises the errors
-    above, those of `web.forms` and `web.media`, and werkzeug's `RequestEntityTooLarge`.
+    above and of `since`, those of `web.forms` and `web.media`, and werkzeug's
+    `RequestEntityTooLarge`.
     """
-    image, given = _read_image(request, settings)
+    body = read_body(request, settings)
+    came_at = time.monotonic()
+    image, given = _read_image(request, body, settings)
     named = {name: given.get(name, request.args.get(name)) for name in _FIELDS}
-    named["timeout_ms"] = request.headers.get(_TIMEOUT, named["timeout_ms"])
     for name, value in named.items():
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
             raise FormTooLargeError(f"{name!r} is longer than {LONGEST_TEXT} characters")
     points, many = _points(named, settings.max_points)
-    timeout_ms = _whole(named, "timeout_ms", settings.deadline_ms, settings.max_deadline_ms)
+    if _TIMEOUT in request.headers:
+        timeout_ms = read_timeout(request, settings)
+    else:
+        timeout_ms = _whole(named, "timeout_ms", settings.deadline_ms, settings.max_deadline_ms)
     top_k = _whole(named, "top_k", 5, 1000)
     classifiers = _names(named, "classifiers")
-    return Query([image], [points], timeout_ms, top_k, many, classifiers=classifiers)
+    query = Query([image], [points], timeout_ms, top_k, many, classifiers=classifiers)
+    return since(came_at, query)
 
 
 def read_timeout(request: Request, settings: Settings) -> int:
     """Return the deadline that the header asks for, in ms, or the default one.
 
-    Raises `ParameterError`.
+    What is more than the longest one stands for that: the header says how long its sender can
+    wait, whatever this service allows. Raises `ParameterError`.
     """
     named = {"timeout_ms": request.headers.get(_TIMEOUT)}
-    return _whole(named, "timeout_ms", settings.deadline_ms, settings.max_deadline_ms)
+    asked_ms = _whole(named, "timeout_ms", settings.deadline_ms, _LONGEST_WAIT_MS)
+    return min(asked_ms, settings.max_deadline_ms)
 
 
-def _read_image(request: Request, settings: Settings) -> tuple[bytes, Mapping[str, Any]]:
-    body = read_body(request, settings)
+def since(came_at: float, query: Query) -> Query:
+    """Return `query` with what is left of its time, whose body was there `came_at`.
+
+    That is in monotonic seconds: to parse a body takes time, and more where others are before it.
+    Raises `web.tickets.DeadlineError` where none is left.
+    """
+    left_ms = query.timeout_ms - int((time.monotonic() - came_at) * 1000)
+    if left_ms <= 0:
+        raise DeadlineError
+    return replace(query, timeout_ms=left_ms)
+
+
+def _read_image(
+    request: Request, body: bytes, settings: Settings
+) -> tuple[bytes, Mapping[str, Any]]:
     if request.mimetype == "multipart/form-data":
         return read_form(body, request.mimetype_params.get("boundary", ""), "image")
     if not _is_json(body, request.mimetype):

@@ -88,7 +88,7 @@ class Trial:
     def _predict(self, photo: Photo) -> None:
         point = Point(photo.x, photo.y)
         _, tensors = prepare(MODEL, photo.data, [point], Settings().max_pixels)
-        result = self._dispatcher.predict(Request(secrets.token_hex(16), tensors, 5000))
+        result, _ = self._dispatcher.predict(Request(secrets.token_hex(16), tensors, 5000))
         self.answered += 1
         self.swapped += not photo.is_right(
             {**result.items[0], "point": {"x": photo.x, "y": photo.y}}

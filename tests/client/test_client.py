@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3.util import connection
 
 from client import Client, Label, RefusedError, UnavailableError
 
@@ -197,6 +198,24 @@ def test_the_service_s_deadline_leaves_time_for_its_answer(client: Client, serve
     first, second = (int(headers["X-Request-Timeout-Ms"]) for _, headers, _ in server.seen)
     assert 700 < first <= 900
     assert second == 30_000, "the longest that the service takes"
+
+
+def test_the_time_to_connect_is_no_more_there_to_send(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = connection.create_connection
+
+    def slow(*args: Any, **kwargs: Any) -> socket.socket:
+        time.sleep(1.5)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(connection, "create_connection", slow)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as deaf,  # it reads nothing
+        Client(f"http://127.0.0.1:{deaf.getsockname()[1]}") as client,
+    ):
+        started = time.monotonic()
+        with pytest.raises(UnavailableError):
+            client.predict(b"photo" * 4_000_000, timeout_s=2)
+        assert time.monotonic() - started < 3
 
 
 def test_a_date_to_come_back_at_is_kept(client: Client, server: Server) -> None:

@@ -223,6 +223,12 @@ def test_who_is_over_its_rate_comes_again_when_it_was_told(failing: Service, cat
     assert 1 <= kept_out <= 4, "who comes when it was told is let in"
 
 
+def test_a_service_of_shorter_deadlines_takes_the_client_s(failing: Service, cat: bytes) -> None:
+    given = {"MAX_DEADLINE_MS": "6000"}
+    with one_more_web(failing, **given) as address, Client(address, timeout_s=60) as client:
+        assert is_cat(client.predict(cat))
+
+
 def refused(service: Service) -> float:
     """Return how many predictions were refused with a 503 so far."""
     return count_of('batchpoint_requests_total{model="tags",status="503"}', service.url)

@@ -69,10 +69,8 @@ def test_a_refusal_is_a_problem_and_says_when_to_come_again(admission: Admission
     "path",
     [
         "/v1/models/tags:predict",
-        "/v1/models/tags/versions/1:predict",
-        "/v1/models/tags/labels/stable:classify",
+        "/v1/models/tags:classify",
         "/v2/models/tags/infer",
-        "/v2/models/tags/versions/1/infer",
     ],
 )
 def test_the_doors_of_other_protocols_refuse_in_their_own_form(
@@ -98,7 +96,9 @@ def test_what_the_queue_refused_a_moment_ago_is_not_read(path: str, admission: A
     [
         {"PATH_INFO": "/predict", "HTTP_X_REQUEST_TIMEOUT_MS": "28000"},
         {"PATH_INFO": "/predict/tags", "QUERY_STRING": "x=1&timeout_ms=28000&y=2"},
-        {"PATH_INFO": "/predict", "HTTP_PREFER": "respond-async"},
+        {"PATH_INFO": "/v1/models/tags/versions/1:predict"},
+        {"PATH_INFO": "/v1/models/tags/labels/stable:classify"},
+        {"PATH_INFO": "/v2/models/tags/versions/1/infer"},
         {"PATH_INFO": "/predict/other"},
         {"PATH_INFO": "/predict/none"},
         {"PATH_INFO": "/readyz"},

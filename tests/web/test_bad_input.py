@@ -352,7 +352,7 @@ BAD_LIMITS = [
             "bad-parameter",
             "timeout_ms",
         )
-        for value in ("", "a", "0", "30001", "1.5")
+        for value in ("", "a", "0", "1000000000", "1.5")
     ),
 ]
 

@@ -281,6 +281,26 @@ def test_a_label_stands_for_a_version_that_workers_serve(
     assert found.find("tags", "stable").model.version == "2"
 
 
+def test_a_version_served_for_its_label_stands_in_for_another_unless_that_is_pinned(
+    folder: Path, make: Callable[[], Catalog], beat: Callable[[str], None], client: redis.Redis
+) -> None:
+    copy(folder, "2")
+    table = folder / "tags" / "model.toml"
+    plain = table.read_text("utf-8")
+    table.write_text("pinned = 1\nlabels = { next = 2 }\n" + plain)
+    beat("1")
+    beat("2")
+    found = make()
+    found.look()
+    client.delete("batchpoint:{tags:1}:since")
+    for text, expected in (("pinned = 1\n", "1"), ("", "2")):
+        table.write_text(text + "labels = { next = 2 }\n" + plain)
+        found.look()
+        time.sleep(NOTICE_S + 0.1)
+        assert found.find().model.version == expected
+        assert found.find("tags", "next").model.version == "2"
+
+
 def test_a_version_that_has_workers_already_is_turned_to_at_one_moment_too(
     folder: Path, make: Callable[[], Catalog], beat: Callable[[str], None]
 ) -> None:

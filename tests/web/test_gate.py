@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from tests.web.crowd import Crowd
-from web.tickets import ClientLeftError, DeadlineError
 
 
 @pytest.fixture
@@ -93,16 +92,3 @@ def test_an_engine_that_needs_seconds_is_measured_too(crowd: Crowd) -> None:
     crowd.answer(5, 10)  # one every two seconds, so 25 take 50 s
     assert crowd.gate.excess_s(40) > 0
     assert crowd.gate.excess_s(120) < 0
-
-
-@pytest.mark.parametrize("error", [ValueError(), DeadlineError(), ClientLeftError()])
-def test_failures_do_not_make_the_rate_look_better(crowd: Crowd, error: Exception) -> None:
-    crowd.come(100)
-    for _ in range(60):
-        crowd.now += 0.01
-        with pytest.raises(type(error)), crowd.gate.in_hand(1):
-            raise error
-    assert crowd.gate.excess_s(5) <= 0
-    crowd.answer(3, 0.3)
-    crowd.answer(3, 0.3)
-    assert crowd.gate.excess_s(5) > 0

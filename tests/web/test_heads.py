@@ -43,7 +43,6 @@ UNUSUAL = {
     "a length without end": LINE + HOST + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
     "chunks": LINE + HOST + LENGTH + b"Transfer-Encoding: chunked\r\n\r\n",
     "an expectation": LINE + HOST + LENGTH + b"Expect: 100-continue\r\n\r\n",
-    "an answer later": LINE + HOST + LENGTH + b"Prefer: respond-async\r\n\r\n",
     "a browser's page": LINE + HOST + LENGTH + b"Origin: http://a\r\n\r\n",
     "an upgrade": LINE + HOST + LENGTH + b"Upgrade: h2c\r\n\r\n",
     "an upgrade's connection": LINE + HOST + LENGTH + b"Connection: upgrade\r\n\r\n",

@@ -1,4 +1,4 @@
-"""How bodies are parsed: apart from the event loop, one at a time, garbage left for later."""
+"""How bodies are parsed: large ones apart from the event loop, garbage left for later."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import gevent
 import pytest
 
 from web.bodies import MalformedBodyError, apart, parse_json, parse_object, read_object
+
+LARGE = 1 << 20  # bytes
 
 
 def test_bodies_are_parsed_one_at_a_time_while_the_loop_goes_on() -> None:
@@ -23,13 +25,26 @@ def test_bodies_are_parsed_one_at_a_time_while_the_loop_goes_on() -> None:
         running -= 1
         return threading.get_ident()
 
-    readers = [gevent.spawn(apart, parse) for _ in range(4)]
+    readers = [gevent.spawn(apart, LARGE, parse) for _ in range(4)]
     while not all(reader.ready() for reader in readers):
         turns += 1
         gevent.sleep(0.001)
     assert most == 1
     assert turns > 10
     assert threading.get_ident() not in {reader.get() for reader in readers}
+
+
+def test_a_small_body_waits_for_no_large_one() -> None:
+    done = threading.Event()
+    large = gevent.spawn(apart, LARGE, done.wait)
+    gevent.sleep(0.01)
+    try:
+        with gevent.Timeout(5):
+            assert read_object(b'{"a": "' + b"a" * 20_000 + b'"}', ["a"])
+        assert not large.ready()
+    finally:
+        done.set()
+        large.join()
 
 
 @pytest.mark.parametrize("text", ["[1]", "[1"])

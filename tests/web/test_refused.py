@@ -37,11 +37,13 @@ def test_a_refusal_holds_for_a_tenth_of_a_second(
     status: str, refused: Refused, clock: Clock
 ) -> None:
     assert refused.now(1) is None
+    came_at = clock.now
     refused.note(Enqueued(status, 1000), 1)
     clock.now += 0.09
     assert refused.now(1) is not None
     clock.now += 0.02
     assert refused.now(1) is None
+    assert refused.now(1, came_at) is None, "it may have room by now for who was there before"
 
 
 @pytest.mark.parametrize("status", ["no_worker", "forgotten"])

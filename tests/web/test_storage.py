@@ -16,6 +16,7 @@ from shared.images import Point
 from shared.manifest import read_model
 from shared.messages import Request, Result
 from tests.service import ROOT
+from web import softmax
 from web.storage import Storage
 from web.tickets import NoWorkerError, Ticket
 
@@ -121,12 +122,12 @@ def test_what_waits_is_bounded(
 def test_of_several_photos_each_is_kept_with_the_likeliest_of_its_softmax(
     storage: Storage, feedback: Broken
 ) -> None:
-    softmax = np.linspace(0.1, 0.9, 20, dtype="<f4").reshape(2, 10)
-    softmax[1] = softmax[1, ::-1]
-    coded = {"predictions": base64.b64encode(softmax.tobytes()).decode()}
+    numbers = np.linspace(0.1, 0.9, 20, dtype="<f4").reshape(2, 10)
+    numbers[1] = numbers[1, ::-1]
+    coded = {"predictions": base64.b64encode(numbers.tobytes()).decode()}
     result = Result("a", softmax=coded, version="1")
     storage.keep(MODEL, [b"one", b"two"], [Point(1, 2), Point(3, 4)], result)
-    storage.keep(MODEL, [b"three"], POINT, Result("b", softmax=coded | one_row(softmax)))
+    storage.keep(MODEL, [b"three"], POINT, Result("b", softmax=coded | one_row(numbers)))
     writer = gevent.spawn(storage.run)
     until(lambda: storage.find("b"))
     labels = MODEL.classifiers[0].labels
@@ -140,8 +141,25 @@ def test_of_several_photos_each_is_kept_with_the_likeliest_of_its_softmax(
     writer.kill()
 
 
-def one_row(softmax: np.ndarray) -> dict[str, str]:
-    return {"predictions": base64.b64encode(softmax[:1].tobytes()).decode()}
+def test_of_a_softmax_only_what_is_kept_is_listed_and_nothing_where_there_is_no_room(
+    storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[tuple[int, ...]] = []
+
+    def to_numbers(numbers: np.ndarray) -> list[object]:
+        listed.append(numbers.shape)
+        return list(numbers.tolist())
+
+    monkeypatch.setattr(softmax, "to_numbers", to_numbers)
+    coded = one_row(np.linspace(0.1, 0.9, 20, dtype="<f4").reshape(2, 10))
+    for number in range(40):
+        storage.keep(MODEL, [b"x" * (1 << 20)], POINT, Result(f"{number:032x}", softmax=coded))
+    assert set(listed) == {(1, 5)}
+    assert 20 < len(listed) < 32
+
+
+def one_row(numbers: np.ndarray) -> dict[str, str]:
+    return {"predictions": base64.b64encode(numbers[:1].tobytes()).decode()}
 
 
 def waiting(number: int, timeout_ms: int = 5000) -> Ticket:

@@ -6,12 +6,14 @@ Its shapes are in https://github.com/kserve/open-inference-protocol; what a body
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify, request
 
 from shared.manifest import Model
 from shared.settings import Settings
+from web.answers import to_json
 from web.bodies import apart, read_body
 from web.catalog import Catalog, Served
 from web.idempotency import sender
@@ -20,6 +22,7 @@ from web.prediction import Predictor
 from web.softmax import read_softmax
 from web.tensors import IMAGE
 from web.tickets import NoWorkerError
+from web.uploads import since
 
 _VERSION = "0.1.0"  # of this service, as in pyproject.toml
 _HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -62,24 +65,25 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
         served = catalog.find(name, version)
         g.model = served.model.name
         body = read_body(request, settings)
+        came_at = time.monotonic()
         served = catalog.find(name, version)
         header_length = request.headers.get(_HEADER_LENGTH)
-        asked = apart(read_inference, served.model, body, header_length, settings)
+        asked = apart(len(body), read_inference, served.model, body, header_length, settings)
         del body  # what is in it need not wait for the answer
-        result = predictor.predict(served, asked.query, *sender(served, asked.query))
-        outputs, binary = to_outputs(asked, read_softmax(served.model, result))
-        answer = jsonify(
-            {
-                "model_name": served.model.name,
-                "model_version": result.version,
-                "id": asked.id or g.request_id,
-                "outputs": outputs,
-            }
-        )
-        if binary:
-            header = answer.get_data()
-            answer = Response(header + binary, content_type="application/octet-stream")
-            answer.headers[_HEADER_LENGTH] = str(len(header))
+        query = since(came_at, asked.query)
+        result = predictor.predict(served, query, *sender(served, query))
+        softmax = read_softmax(served.model, result)
+        about = {
+            "model_name": served.model.name,
+            "model_version": result.version,
+            "id": asked.id or g.request_id,
+        }
+        parts: list[bytes] = []
+        text = to_json(softmax, lambda: {**about, "outputs": to_outputs(asked, softmax, parts)})
+        if not parts:
+            return Response(text, mimetype="application/json")
+        answer = Response(text + b"".join(parts), content_type="application/octet-stream")
+        answer.headers[_HEADER_LENGTH] = str(len(text))
         return answer
 
     return routes

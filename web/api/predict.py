@@ -24,11 +24,11 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
         g.model = served.model.name
         query = read_query(request, settings)
         served = catalog.find(name)
-        request_id, client_fd, claim = sender(served, query)
+        request_id, client_fd, claim, held = sender(served, query)
         if "respond-async" in request.headers.get("Prefer", "").lower():
-            predictor.enqueue(served, query, request_id, claim)
+            predictor.enqueue(served, query, request_id, claim, held)
             return _accepted(request_id)
-        result = predictor.predict(served, query, request_id, client_fd, claim)
+        result = predictor.predict(served, query, request_id, client_fd, claim, held)
         return jsonify(to_answer(g.model, result))
 
     @routes.get("/results/<request_id>")

@@ -6,6 +6,7 @@ Its shapes are in https://www.tensorflow.org/tfx/serving/api_rest; what a body a
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from shared.manifest import Classifier, Model
 from shared.settings import Settings
+from web.answers import to_json
 from web.bodies import apart, parse_object, read_body
 from web.catalog import Catalog, Served
 from web.idempotency import sender
@@ -20,7 +22,7 @@ from web.instances import SIGNATURE, read_examples, read_tensors
 from web.prediction import Predictor, Query
 from web.softmax import Softmax, likeliest, read_softmax, to_numbers
 from web.tensors import IMAGE
-from web.uploads import read_timeout
+from web.uploads import read_timeout, since
 
 
 def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blueprint:
@@ -45,19 +47,20 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
     @routes.post("/<name>/versions/<int:version>:predict")
     @routes.post("/<name>/labels/<label>:predict")
     def predict(name: str, version: int | None = None, label: str = "") -> Response:
-        served, (query, by_column) = read(_read_predict, name, version, label)
+        served, by_column, query = read(_read_predict, name, version, label)
         softmax = ask(served, query)
         if by_column:
-            return jsonify({"outputs": _columns(softmax)})
-        return jsonify({"predictions": _rows(softmax)})
+            return _answer(softmax, lambda: {"outputs": _columns(softmax)})
+        return _answer(softmax, lambda: {"predictions": _rows(softmax)})
 
     @routes.post("/<name>:classify")
     @routes.post("/<name>/versions/<int:version>:classify")
     @routes.post("/<name>/labels/<label>:classify")
     def classify(name: str, version: int | None = None, label: str = "") -> Response:
-        served, (chosen, query) = read(_read_classify, name, version, label)
-        softmax = ask(served, query)[chosen.name]
-        return jsonify({"results": _classes(softmax, chosen.labels)})
+        served, chosen, query = read(_read_classify, name, version, label)
+        softmax = ask(served, query)
+        scores = softmax[chosen.name]
+        return _answer(softmax, lambda: {"results": _classes(scores, chosen.labels)})
 
     def find(name: str, version: int | None, label: str) -> Served:
         served = catalog.find(name, label if version is None else str(version))
@@ -66,13 +69,15 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
 
     def read(
         reads: Callable[..., Any], name: str, version: int | None, label: str
-    ) -> tuple[Served, Any]:
+    ) -> tuple[Served, Any, Query]:
         """Read the body; what serves the model is found anew then, for it may take a while."""
         find(name, version, label)
         body = read_body(request, settings)
+        came_at = time.monotonic()
         served = find(name, version, label)
         limits = read_timeout(request, settings), settings.max_items
-        return served, apart(reads, served.model, body, *limits)
+        asked, query = apart(len(body), reads, served.model, body, *limits)
+        return served, asked, since(came_at, query)
 
     def ask(served: Served, query: Query) -> dict[str, Softmax]:
         result = predictor.predict(served, query, *sender(served, query))
@@ -84,10 +89,10 @@ def blueprint(settings: Settings, catalog: Catalog, predictor: Predictor) -> Blu
 # A body is parsed and read in one go: what is parsed is large, and would wait between the two.
 
 
-def _read_predict(model: Model, body: bytes, *limits: int) -> tuple[Query, bool]:
-    """Return what is asked, and whether the answer is by column: `outputs` for `inputs`."""
+def _read_predict(model: Model, body: bytes, *limits: int) -> tuple[bool, Query]:
+    """Return whether the answer is by column, `outputs` for `inputs`, and what is asked."""
     fields = parse_object(body)
-    return read_tensors(model, fields, *limits), "inputs" in fields
+    return "inputs" in fields, read_tensors(model, fields, *limits)
 
 
 def _read_classify(model: Model, body: bytes, *limits: int) -> tuple[Classifier, Query]:
@@ -143,6 +148,10 @@ def _tensor(name: str, dtype: str, *shape: int) -> dict[str, Any]:
         "tensor_shape": {"dim": dimensions, "unknown_rank": False},
         "name": f"{name}:0",
     }
+
+
+def _answer(softmax: dict[str, Softmax], make: Callable[[], dict[str, Any]]) -> Response:
+    return Response(to_json(softmax, make), mimetype="application/json")
 
 
 def _columns(softmax: dict[str, Softmax]) -> Any:
