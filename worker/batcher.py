@@ -23,6 +23,9 @@ from shared.queue import Queue
 
 _log = logging.getLogger(__name__)
 
+_WEIGHT = 0.1  # of the last batch in what is known of the machine's slowness
+_SLOWEST = 10.0  # a batch that was held up longer is no rule for the next
+
 
 @dataclass(frozen=True)
 class Held:
@@ -74,8 +77,12 @@ class Batcher:
     """Takes batches from a queue for one worker."""
 
     def __init__(self, queue: Queue, model: Model, token: str, curve_ms: Sequence[float]) -> None:
-        """`curve_ms` says how long a batch of 1, 2, 3 … items takes; it ends at the best size."""
+        """`curve_ms` says how long a batch of 1, 2, 3 … items takes on a machine at rest.
+
+        It ends at the best size.
+        """
         self.curve_ms = curve_ms
+        self._slowness = 1.0  # how many times as long it has lately taken
         self._queue = queue
         self._token = token
         self._shapes = [item.shape for item in model.classifiers]
@@ -92,15 +99,20 @@ class Batcher:
 
     def predict_ms(self, items: int) -> float:
         """Return how long a batch is going to take."""
-        size = min(max(items, 1), self.largest)
-        return self.curve_ms[size - 1] * items / size
+        return self._at_rest_ms(items) * self._slowness
+
+    def note(self, items: int, took_ms: float) -> None:
+        """Learn from a batch that ran: cores may be short all the time, as in a container."""
+        slowness = min(max(took_ms / self._at_rest_ms(items), 1.0), _SLOWEST)
+        self._slowness += _WEIGHT * (slowness - self._slowness)
 
     def collect(self, starts_in_ms: float = 0) -> Batch | None:
         """Take what waits for an engine that is free in `starts_in_ms`; None when nothing does.
 
         Its tensors are valid until the next but one is collected.
         """
-        taken = self._queue.take(self._token, self.curve_ms, starts_in_ms)
+        curve_ms = [took_ms * self._slowness for took_ms in self.curve_ms]
+        taken = self._queue.take(self._token, curve_ms, starts_in_ms)
         if not taken:
             return None
         taken_at = time.monotonic()
@@ -117,6 +129,10 @@ class Batcher:
             else:
                 unfit.append(request)
         return Batch(self._lay_out(held), unfit, taken_at)
+
+    def _at_rest_ms(self, items: int) -> float:
+        size = min(max(items, 1), self.largest)
+        return self.curve_ms[size - 1] * max(items, 1) / size
 
     def _lay_out(self, held: Sequence[Held]) -> list[Part]:
         groups: dict[tuple[int, ...], list[Held]] = {}

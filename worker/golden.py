@@ -49,17 +49,42 @@ def disagreement(engine: Engine, model: Model) -> str:
     return ""
 
 
+def disagreement_alone(engine: Engine, model: Model) -> str:
+    """Return which classifier says something else alone than with the others; empty where none.
+
+    A client may ask it alone. A model's only classifier always is.
+    """
+    if len(model.classifiers) == 1:
+        return ""
+    grey = _grey(model)
+    together = _softmaxes(engine, model, grey)
+    for place, classifier in enumerate(model.classifiers):
+        try:
+            (alone,) = _softmaxes(engine, model, [grey[place]], [place])
+        except Exception as error:  # whatever an engine says of a part that it cannot run
+            return f"{classifier.name}: cannot be asked alone: {error}"
+        if not (np.abs(alone - together[place]) <= TOLERANCE).all():
+            return f"{classifier.name}: says something else when it is asked alone"
+    return ""
+
+
 def _oddity(engine: Engine, model: Model) -> str:
-    grey = [np.full((2, *item.shape), 128, np.uint8) for item in model.classifiers]
-    for classifier, softmax in zip(model.classifiers, _softmaxes(engine, model, grey), strict=True):
+    softmaxes = _softmaxes(engine, model, _grey(model))
+    for classifier, softmax in zip(model.classifiers, softmaxes, strict=True):
         if not (np.abs(softmax.sum(axis=1) - 1) <= TOLERANCE).all():
             return f"{classifier.name}: what it puts out does not sum to 1, so it is no softmax"
     return ""
 
 
-def _softmaxes(engine: Engine, model: Model, tensors: Sequence[Tensor]) -> list[Tensor]:
-    """Return the whole softmax of each classifier, float32 [n, labels]."""
-    answers = engine.run(tensors, max(len(item.labels) for item in model.classifiers))
+def _grey(model: Model) -> list[Tensor]:
+    return [np.full((2, *item.shape), 128, np.uint8) for item in model.classifiers]
+
+
+def _softmaxes(
+    engine: Engine, model: Model, tensors: Sequence[Tensor], asked: Sequence[int] = ()
+) -> list[Tensor]:
+    """Return the whole softmax of each classifier asked, float32 [n, labels]."""
+    answers = engine.run(tensors, max(len(item.labels) for item in model.classifiers), asked)
     softmaxes = []
     for answer in answers:
         softmax = np.empty_like(answer.probabilities)

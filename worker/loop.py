@@ -155,4 +155,8 @@ class Worker:
             self._ran.put(self._run_batch(batch))
 
     def _run_batch(self, batch: Batch) -> Ran:
-        return batch, self._execution.answer(batch), time.monotonic()
+        started = time.monotonic()
+        answers = self._execution.answer(batch)
+        ran_at = time.monotonic()
+        self._batcher.note(batch.items, (ran_at - started) * 1000)
+        return batch, answers, ran_at

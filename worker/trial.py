@@ -15,7 +15,7 @@ from shared.manifest import Model
 from shared.processes import spawn
 from shared.settings import Settings
 from worker.engines import Engine, engines_for, load_engine
-from worker.golden import disagreement
+from worker.golden import disagreement, disagreement_alone
 from worker.tuning import Curve, items_per_second, measure
 
 _log = logging.getLogger(__name__)
@@ -106,10 +106,12 @@ def load(name: str, settings: Settings, model: Model) -> Engine:
 
 
 def try_engine(name: str, settings: Settings, model: Model) -> Trial:
-    """Try an engine in this process. Raises `EngineError`."""
+    """Try an engine in this process, its classifiers also alone. Raises `EngineError`."""
     started = time.monotonic()
     engine = load(name, settings, model)
     load_ms = round((time.monotonic() - started) * 1000)
+    if wrong := disagreement_alone(engine, model):
+        raise EngineError(f"engine {name!r}: {wrong}")
     return Trial(name, load_ms, measure(engine, model, settings.max_batch))
 
 

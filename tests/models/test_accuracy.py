@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from sklearn.datasets import load_digits
 
-from training.characters_accuracy import ask, caseless, to_png
+from training.characters_accuracy import ask, caseless, on_a_sheet, to_png
 from training.characters_data import photo_paths
 from training.characters_held import PARTS
 from training.digits_data import read_mnist
@@ -24,20 +23,17 @@ ENGINES = ("session", "litert")
 TOP_1, TOP_1_CASELESS = 0.75, 0.88  # over 62 labels; and where letter case is not told apart
 
 
-def test_digits_of_other_people_are_read() -> None:
+OTHER_PEOPLE = {"digits": 0.95, "characters": 0.65}  # among 62 labels, a 9 is often taken for a g
+
+
+@pytest.mark.parametrize("name", OTHER_PEOPLE)
+def test_digits_of_other_people_are_read(name: str) -> None:
     """8x8 pixels, of hands that nothing here was trained on."""
     digits = load_digits()
-    pictures = [to_png(drawn(values)) for values in digits.images[:600]]
-    answers = ask("digits", pictures)
+    answers = ask(name, [to_png(on_a_sheet(values)) for values in digits.images[:600]])
     for engine in ENGINES:
-        assert (answers[engine][0][:, 0] == digits.target[:600]).mean() >= 0.95, engine
-
-
-def drawn(values: np.ndarray) -> np.ndarray:
-    """Return ink [8, 8] of 0 to 16 as black on a white sheet."""
-    image = Image.fromarray((values * (255 / 16)).astype(np.uint8))
-    ink = np.asarray(image.resize((28, 28), Image.Resampling.BICUBIC))
-    return 255 - np.pad(ink, 8)
+        share = (answers[engine][0][:, 0] == digits.target[:600]).mean()
+        assert share >= OTHER_PEOPLE[name], engine
 
 
 @pytest.mark.skipif(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -77,3 +78,24 @@ def tflite(network: Any, path: Path) -> str:
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], None)
     path.with_suffix(".tflite").write_bytes(converter.convert())
     return "graph.tflite"
+
+
+def tflite_with_loops(path: Path) -> None:
+    """Write two classifiers, `first` and `second`, in one graph; each has a loop."""
+    random = np.random.default_rng(5)
+    before = tf.constant(random.normal(0, 0.1, (90, LABELS)).astype(np.float32))
+    inside = tf.constant(random.normal(0, 1, (2, LABELS, LABELS)).astype(np.float32))
+
+    def ask(pixels: Any, place: int) -> Any:
+        seen = tf.reshape(tf.cast(pixels, tf.float32), [-1, 90]) @ before
+        (_, seen) = tf.while_loop(
+            lambda turn, seen: turn < 3,
+            lambda turn, seen: (turn + 1, tf.tanh(seen @ inside[place])),
+            [0, seen],
+        )
+        return tf.nn.softmax(seen)
+
+    specs = [tf.TensorSpec([None, 5, 6, 3], tf.uint8, name=name) for name in ("first", "second")]
+    traced = tf.function(lambda first, second: [ask(first, 0), ask(second, 1)])
+    function = traced.get_concrete_function(*specs)
+    path.write_bytes(tf.lite.TFLiteConverter.from_concrete_functions([function], None).convert())

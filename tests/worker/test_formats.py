@@ -22,8 +22,10 @@ from tests.worker.formats import (
     saved,
     saved_with_names,
     tflite,
+    tflite_with_loops,
 )
 from worker.engines import engines_for, load_engine
+from worker.golden import disagreement_alone
 from worker.trial import EngineError, load
 
 # TensorFlow's own, when it writes a network's variables.
@@ -81,7 +83,7 @@ def test_each_format_says_what_the_network_says(
 
 
 def test_formats_are_mixed_in_one_model_and_each_is_asked_alone(
-    network: Any, pixels: Tensor, expected: Tensor, tmp_path: Path
+    network: Any, pixels: Tensor, expected: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_of(tmp_path)
     about = ""
@@ -93,8 +95,31 @@ def test_formats_are_mixed_in_one_model_and_each_is_asked_alone(
     engine = load_engine("session", read_model(folder.parent), 1)
     together = engine.run([pixels] * 3)
     (alone,) = engine.run([pixels], asked=[1])
-    for answer in (*together, alone):
+    fetched: list[int] = []
+    session: Any = vars(engine)["_session"]
+    run = session.run
+
+    def noted(outputs: list[Any], feeds: Any) -> Any:
+        fetched.append(len(outputs))
+        return run(outputs, feeds)
+
+    monkeypatch.setattr(session, "run", noted)
+    some = engine.run([pixels] * 2, asked=[0, 2])
+    assert fetched == [1, 1]  # not a third set of outputs, and so not a copy of the weights for it
+    for answer in (*together, alone, *some):
         assert answer.labels[:, 0].tolist() == expected.argmax(axis=1).tolist()
+
+
+def test_classifiers_with_loops_in_one_litert_graph_are_asked_alone(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    tflite_with_loops(folder / "both.tflite")
+    (folder / "graph.pb").write_bytes(b"")  # for the session, which is not tried here
+    make(folder, 'graph.pb"\ninput = "in"\noutput = "out')
+    about = (folder / "model.toml").read_text()
+    both = about + about.replace("first", "second")
+    (folder / "model.toml").write_text(f'litert = "both.tflite"\n{both}')
+    model = read_model(folder.parent)
+    assert disagreement_alone(load("litert", Settings(), model), model) == ""
 
 
 def test_a_signature_with_two_outputs_must_be_told_which(network: Any, tmp_path: Path) -> None:

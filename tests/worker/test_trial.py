@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from shared.manifest import Model, read_model
+from shared.messages import Tensor
 from shared.settings import Settings
 from tests.service import ROOT
 from tests.worker.fakes import MODEL
-from worker.engines import TOP, engines_for, load_engine
+from worker.engines import TOP, Answer, engines_for, load_engine
 from worker.golden import disagreement
-from worker.trial import Choice, EngineError, Trial, choose, decide, load, try_apart
+from worker.trial import (
+    Choice,
+    EngineError,
+    Trial,
+    choose,
+    decide,
+    load,
+    try_apart,
+    try_engine,
+)
 
 SESSION = Trial("session", curve_ms={1: 10.0, 4: 40.0})
 
@@ -122,6 +133,42 @@ def test_an_engine_that_departs_from_the_golden_examples_is_refused() -> None:
     wrong = swap(TAGS, high=0.5)
     with pytest.raises(EngineError, match="engine 'session': colors: "):
         load("session", Settings(), wrong)
+
+
+class Alone:
+    """LiteRT, but what it says of a classifier that is asked alone."""
+
+    name = "litert"
+
+    def __init__(self, alone: Callable[[Answer], Answer]) -> None:
+        self._engine = load_engine("litert", TAGS, 1)
+        self._alone = alone
+
+    def run(
+        self, tensors: Sequence[Tensor], top_k: int = TOP, asked: Sequence[int] = ()
+    ) -> list[Answer]:
+        answers = self._engine.run(tensors, top_k, asked)
+        return [self._alone(answer) for answer in answers] if asked else answers
+
+
+def fails(answer: Answer) -> Answer:
+    raise ValueError("too many subgraphs")
+
+
+def turned(answer: Answer) -> Answer:
+    return Answer(answer.probabilities[:, ::-1], answer.labels)
+
+
+@pytest.mark.parametrize(
+    ("alone", "reason"),
+    [(fails, "cannot be asked alone: too many subgraphs"), (turned, "says something else")],
+)
+def test_an_engine_whose_classifiers_cannot_be_asked_alone_is_refused(
+    alone: Callable[[Answer], Answer], reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.trial.load_engine", lambda *_: Alone(alone))
+    with pytest.raises(EngineError, match=f"engine 'litert': themes: {reason}"):
+        try_engine("litert", Settings(max_batch=1), TAGS)
 
 
 def test_a_graph_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

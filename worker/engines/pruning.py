@@ -9,16 +9,19 @@ from ai_edge_litert import schema_py_generated as schema
 
 
 def with_one_output(content: bytes, place: int) -> bytes:
-    """Return the graph with none but the output at `place`, and the inputs that it depends on."""
+    """Return the graph with none but the output at `place`, and the inputs that it depends on.
+
+    The bodies of loops, which are graphs of their own, stay as they are.
+    """
     model = schema.ModelT.InitFromPackedBuf(content)
-    (graph,) = model.subgraphs
+    graph, *bodies = model.subgraphs
     graph.outputs = [graph.outputs[place]]
     _drop_what_is_not_needed(graph)
     used = {index for operator in graph.operators for index in _reads(operator)}
     for index, tensor in enumerate(graph.tensors):
         if index not in used:
             tensor.buffer = 0  # by the format's rule, the empty one
-    kept = {tensor.buffer for tensor in graph.tensors}
+    kept = {tensor.buffer for each in (graph, *bodies) for tensor in each.tensors}
     for index, buffer in enumerate(model.buffers):
         if index not in kept:
             buffer.data = None
