@@ -65,7 +65,7 @@ def work(queue: Queue) -> int:
 
 
 def test_once_stopped_nothing_of_it_goes_on(client: redis.Redis) -> None:
-    queue = Silent(client, "tags", Settings())
+    queue = Silent(client, "tags", Settings(heartbeat_ms=60_000))
     queue.beat("w", {})
     dispatcher = Dispatcher(queue, queue, 0.1, 2.0)
     waiting = gevent.spawn(dispatcher.predict, asked("a", 300))
@@ -79,7 +79,7 @@ def test_once_stopped_nothing_of_it_goes_on(client: redis.Redis) -> None:
 @pytest.fixture
 def queue(client: redis.Redis) -> Silent:
     """A queue with a live worker."""
-    queue = Silent(client, "tags", Settings())
+    queue = Silent(client, "tags", Settings(heartbeat_ms=60_000))
     queue.beat("w", {})
     return queue
 

@@ -11,7 +11,9 @@ from bench.chaos.load import Load, Outcome, ask_all
 from bench.chaos.row import Needs, Row, Seen
 from bench.chaos.stage import Stage
 
-_MATES = 15  # sent at the same moment as the poison
+# Sent at the same moment as the poison, before it and after it: the workers are busy when it comes,
+# and it is taken with others.
+_BEFORE, _AFTER = 25, 15
 _EXTRA_DEATHS = 2
 
 
@@ -22,10 +24,11 @@ def _play(kinds: Sequence[Poison], stage: Stage, short: bool) -> Seen:
         for kind in list(kinds) * (3 if short else 5):
             stage.wait_until(lambda: len(stage.ready()) == stage.needs.workers, 20)
             ran_before = stage.inferences()[kind]
-            sent = [photos.poison(kind), *(photos.numbered() for _ in range(_MATES))]
-            poisoned, *others = ask_all(stage.port, sent)
-            guilty.append(poisoned)
-            mates += others
+            sent = [photos.numbered() for _ in range(_BEFORE + _AFTER)]
+            sent.insert(_BEFORE, photos.poison(kind))
+            asked = ask_all(stage.port, sent)
+            guilty.append(asked.pop(_BEFORE))
+            mates += asked
             if kind is Poison.EXIT:
                 deaths.append(stage.inferences()[kind] - ran_before)
         stage.settle(1)
