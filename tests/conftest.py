@@ -16,6 +16,7 @@ from deploy import redis_server
 from shared.processes import stop_all
 from shared.queue import Queue
 from shared.settings import Settings
+from tests.clock import Clock
 from tests.service import ROOT, Service
 
 
@@ -75,3 +76,8 @@ def photos() -> dict[str, bytes]:
         Image.open(path).convert("RGB").save(buffer, "JPEG", quality=92)
         photos[path.stem] = buffer.getvalue()
     return photos
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

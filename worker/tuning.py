@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.manifest import Model
 from shared.messages import Tensor
-from worker.engines import TOP, Engine
+from worker.engines import Engine
 
 Curve = dict[int, float]  # batch size -> milliseconds
 
@@ -64,7 +64,7 @@ def measure(
 
 
 def warm_up(engine: Engine, model: Model, largest: int) -> None:
-    """Run every size up to `largest`, and the whole softmax: no client is the first to.
+    """Run every size up to `largest`: no client is the first to.
 
     But the first that asks for a classifier alone waits 0.1 to 0.5 s longer: for each, an engine
     keeps memory of its own (with `tags`, the session 60 MiB for both, LiteRT 26), and few ask so.
@@ -72,7 +72,6 @@ def warm_up(engine: Engine, model: Model, largest: int) -> None:
     """
     for size in range(1, largest + 1):
         engine.run(_noise(model, size))
-    engine.run(_noise(model, 1), TOP + 1)
 
 
 def best_size(curve: Mapping[int, float]) -> int:

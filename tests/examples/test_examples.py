@@ -96,6 +96,20 @@ def test_the_client_s_example_prints_what_it_was_told(service: Service) -> None:
     assert "a suggestion: Label(label='Cats'" in done.stdout
 
 
+def evaluate(folder: Path, service: Service, *options: str) -> str:
+    """Return what the evaluation of a folder says; its pictures go there, too."""
+    where = (str(folder), "--url", service.url, "--seconds", "0.3", "--out", str(folder))
+    done = subprocess.run(
+        [sys.executable, "examples/evaluate.py", *where, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.service
 def test_the_evaluation_counts_what_is_right_and_compares_the_ways(
     service: Service, tmp_path: Path
@@ -105,20 +119,10 @@ def test_the_evaluation_counts_what_is_right_and_compares_the_ways(
     for label in ("9", "4"):
         (tmp_path / label).mkdir()
         nine.save(tmp_path / label / "picture.png")
-    done = subprocess.run(
-        [
-            *(sys.executable, "examples/evaluate.py", str(tmp_path), "--url", service.url),
-            *("--model", "digits", "--seconds", "0.3", "--out", str(tmp_path)),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "2 images: top-1 0.500" in done.stdout, "the same nine, once with a wrong label"
+    said = evaluate(tmp_path, service, "--model", "digits")
+    assert "2 images: top-1 0.500" in said, "the same nine, once with a wrong label"
     for way in ("encoded image", "128: JSON tensor", "128: binary tensor"):
-        assert way in done.stdout
+        assert way in said
     for name in ("evaluation.png", "throughput.png"):
         with Image.open(tmp_path / name) as picture:
             assert picture.width > 500
@@ -130,16 +134,6 @@ def test_the_evaluation_sends_no_more_than_a_body_holds(
 ) -> None:
     (tmp_path / "Cats").mkdir()
     (tmp_path / "Cats" / "photo.jpg").write_bytes(photos["chelsea"])
-    done = subprocess.run(
-        [
-            *(sys.executable, "examples/evaluate.py", str(tmp_path), "--url", service.url),
-            *("--model", "tags", "--seconds", "0.3", "--out", str(tmp_path), "--key", "any"),
-        ],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "15: JSON tensor" in done.stdout
-    assert "15: binary tensor" in done.stdout
+    said = evaluate(tmp_path, service, "--model", "tags", "--key", "any")
+    assert "15: JSON tensor" in said
+    assert "15: binary tensor" in said

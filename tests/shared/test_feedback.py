@@ -9,22 +9,9 @@ from pathlib import Path
 import pytest
 
 from shared.feedback import FILE, Feedback, Prediction
+from tests.clock import Clock
 
 DAY = 86_400.0
-
-
-class Clock:
-    """Time that a test turns."""
-
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -13,19 +13,13 @@ from PIL import Image
 from shared.feedback import Feedback, Prediction
 from shared.images import Point, cut, open_image
 from shared.manifest import read_model
+from tests.clock import Clock
 from tests.service import ROOT
 from training.choices import read_choices
 from training.report import NOTHING, agreement, group, verdicts
 
 ANSWERED = ["Cats", "Dogs", "Birds", "Fish", "Food", "Travel"]
 DAY = 86_400.0
-
-
-class Clock:
-    now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from shared.messages import Request, Result
 from shared.queue import Enqueued
 from tests.web.crowd import Crowd
 from web.catalog import Served
-from web.idempotency import sender
 from web.prediction import Predictor, Query, admit
 from web.refused import Refused
 from web.room import Held, Room
+from web.sender import sender
 from web.tickets import (
     ClientLeftError,
     DeadlineError,

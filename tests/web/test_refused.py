@@ -10,21 +10,10 @@ import redis
 from shared.messages import Request
 from shared.queue import Enqueued, Queue
 from shared.settings import Settings
+from tests.clock import Clock
 from web.dispatch import Dispatcher
 from web.refused import Refused
 from web.tickets import NoWorkerError, QueueFullError
-
-
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

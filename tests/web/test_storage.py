@@ -15,6 +15,7 @@ from shared.feedback import Feedback
 from shared.images import Point
 from shared.manifest import read_model
 from shared.messages import Request, Result
+from tests.clock import Clock
 from tests.service import ROOT
 from web import softmax
 from web.storage import Storage
@@ -23,15 +24,6 @@ from web.tickets import NoWorkerError, Ticket
 MODEL = read_model(ROOT / "models" / "digits")
 POINT = [Point(0, 0)]
 DAYS = 7
-
-
-class Clock:
-    """Time that a test turns."""
-
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Broken(Feedback):
@@ -44,11 +36,6 @@ class Broken(Feedback):
             self.failures -= 1
             raise RuntimeError("never thought of")
         super().keep(predictions)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from shared.settings import Settings
 from web.answers import to_json
 from web.bodies import apart, read_body
 from web.catalog import Catalog, Served
-from web.idempotency import sender
 from web.inference import read_inference, to_outputs
 from web.prediction import Predictor
+from web.sender import sender
 from web.softmax import read_softmax
 from web.tensors import IMAGE
 from web.tickets import NoWorkerError

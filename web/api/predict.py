@@ -7,9 +7,9 @@ from flask import Blueprint, Response, abort, g, jsonify, request
 from shared.settings import Settings
 from web.answers import to_answer, with_whole_timing
 from web.catalog import Catalog
-from web.idempotency import sender
 from web.prediction import Predictor
 from web.results import kept_result
+from web.sender import sender
 from web.uploads import read_query
 
 

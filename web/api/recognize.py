@@ -10,8 +10,8 @@ from flask import Blueprint, Response, g, jsonify, request
 from shared.settings import Settings
 from web.answers import to_answer
 from web.catalog import Catalog
-from web.idempotency import sender
 from web.prediction import Predictor
+from web.sender import sender
 from web.uploads import read_query
 
 MODEL = "digits"

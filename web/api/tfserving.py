@@ -17,9 +17,9 @@ from shared.settings import Settings
 from web.answers import to_json
 from web.bodies import apart, parse_object, read_body
 from web.catalog import Catalog, Served
-from web.idempotency import sender
 from web.instances import SIGNATURE, read_examples, read_tensors
 from web.prediction import Predictor, Query
+from web.sender import sender
 from web.softmax import Softmax, likeliest, read_softmax, to_numbers
 from web.tensors import IMAGE
 from web.uploads import read_timeout, since
