@@ -37,7 +37,7 @@ def test_a_prediction_and_its_choice_come_back_whole(feedback: Feedback, clock: 
     assert feedback.choose(made(1).request_id, 1, {"themes": "Dogs"})
     (choice,) = feedback.choices(images=True)
     assert choice.prediction.image == b"x" * 10
-    assert (choice.prediction.at, choice.at) == (1_000_000.0, 1_000_060.0)
+    assert (choice.prediction.at, choice.at) == (clock() - 60, clock())
     assert choice.item == {"point": [1, 0], "themes": [{"label": "Cats", "probability": 0.5}]}
     assert choice.chosen == {"themes": "Dogs"}
     assert feedback.counts() == [("tags", "1", 2)]
