@@ -66,7 +66,8 @@ class Proxy:
         with suppress(OSError):  # reset, or Redis is away
             from_redis, to_redis = await asyncio.open_unix_connection(path)
             try:
-                ways = [_forward(reader, to_redis), self._reply(from_redis, writer)]
+                asked = asyncio.Event()
+                ways = [_forward(reader, to_redis, asked), self._reply(from_redis, writer, asked)]
                 tasks = [asyncio.create_task(way) for way in ways]
                 try:
                     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -78,24 +79,37 @@ class Proxy:
                 to_redis.close()
         writer.close()
 
-    async def _reply(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Forward what Redis says, a reply to a piece: no client of ours asks twice at once."""
+    async def _reply(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: asyncio.Event
+    ) -> None:
+        """Forward what Redis says, in pieces: one reply to all that was `asked` before it.
+
+        A batch is a reply of twenty pieces; its harm is thrown for once, as for a short one.
+        """
+        harm = None
         while piece := await reader.read(_PIECE):
-            if self._harm is not None and self._chance.random() < self._share:
-                self.harmed += 1
-                if self._harm is Harm.DROP:
-                    continue
-                if self._harm is Harm.CUT:
-                    writer.write(piece[: self._chance.randrange(1, max(2, len(piece)))])
-                    await writer.drain()
-                    return
+            first = asked.is_set()
+            if first:
+                asked.clear()
+                harm = self._harm if self._chance.random() < self._share else None
+                self.harmed += harm is not None
+            if harm is Harm.DROP:
+                continue
+            if harm is Harm.CUT:
+                writer.write(piece[: self._chance.randrange(1, max(2, len(piece)))])
+                await writer.drain()
+                return
+            if harm is Harm.DELAY and first:
                 await asyncio.sleep(self._delay_s)
             writer.write(piece)
             await writer.drain()
 
 
-async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: asyncio.Event
+) -> None:
     while piece := await reader.read(_PIECE):
+        asked.set()
         writer.write(piece)
         await writer.drain()
 

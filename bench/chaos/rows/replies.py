@@ -11,7 +11,7 @@ from bench.chaos.row import Needs, Row, Seen
 from bench.chaos.stage import Stage
 
 _PROXY = Proxy()
-_SHARE = 0.02
+_SHARE = 0.03
 _DELAY_S = 1.2  # longer than anybody waits for Redis
 _DEADLINE_MS = 10_000
 # In short, on a machine that tests share: a command that was a second under way may come through
@@ -52,7 +52,7 @@ _NEEDS = Needs(through=_PROXY.between)
 ROWS = tuple(
     Row(
         f"replies {name}",
-        f"2 % of Redis's replies, to the web tier and to workers, are {what}; deadline 10 s",
+        f"3 % of Redis's replies, to the web tier and to workers, are {what}; deadline 10 s",
         _PROMISE,
         _NEEDS,
         partial(_play, harm),
