@@ -7,12 +7,13 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hash
 	--no-emit-index-url --no-annotate --no-header --fork-strategy fewest
 
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:  # a venv that lacks pip, too
 .PHONY: help run test check format load lock train train-characters train-digits \
 	model-imagenet model-resnet50 accuracy bench bench-full bench-scaling \
 	bench-servers profile capacity chaos soak fuzz clean
 
 help:  ## Print what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 run: .venv/run.stamp  ## Start the service; PORT, WEB_PROCESSES, WORKERS, REDIS_URL are honoured
 	@exec $(BIN)/python -m deploy.local
@@ -27,7 +28,7 @@ check: .venv/dev.stamp  ## Lint and check the types
 format: .venv/dev.stamp  ## Format the code
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-load: .venv/dev.stamp  ## Simulate many users; USERS, SECONDS, URL; UI=1 for Locust's page
+load: .venv/dev.stamp  ## Simulate many users; USERS, SECONDS, URL, API_KEY; UI=1 for Locust's page
 	@$(BIN)/locust -f bench/load.py --users $(or $(USERS),64) --spawn-rate $(or $(USERS),64) \
 	--host $(or $(URL),http://127.0.0.1:$(or $(PORT),8000)) $(if $(UI),--web-host 127.0.0.1, \
 	--headless --only-summary --loglevel WARNING --run-time $(or $(SECONDS),30)s)

@@ -16,17 +16,18 @@ import secrets
 import signal
 import sys
 from dataclasses import asdict
+from functools import partial
 
 from shared.folder import ModelsFolder
 from shared.logs import start_logging
-from shared.manifest import ManifestError, Model, read_model
+from shared.manifest import ManifestError, read_model
 from shared.mirror import mirror, start_mirror, sync_once
 from shared.settings import SettingError, Settings
 from worker.fleet import Fleet
 from worker.process import work
 from worker.supervisor import Supervisor
-from worker.trial import Choice, EngineError, Trial, decide, try_apart, try_engine
-from worker.yard import ProcessYard
+from worker.trial import Choice, EngineError, decide, try_engine
+from worker.yard import ProcessYard, attempt
 
 _MODELS = re.compile(r"(\*|[a-z0-9][a-z0-9_-]*(=[1-9][0-9]?)?)")
 _ABOUT_MODELS = """which models, in place of MODEL: tags,digits or tags=2,digits=1; * stands for
@@ -72,7 +73,7 @@ def main() -> int:
         if arguments.choice:
             choice = Choice(**json.loads(arguments.choice))
         else:
-            choice = decide(settings, model, lambda engine: _try(engine, model))
+            choice = decide(settings, model, partial(attempt, __file__, model))
         work(settings, model, choice, arguments.token or secrets.token_hex(16), arguments.crew)
     except (SettingError, ManifestError, EngineError) as error:
         print(f"run_worker.py: {error}", file=sys.stderr)
@@ -86,12 +87,6 @@ def _models(text: str) -> dict[str, int]:
     if not all(_MODELS.fullmatch(name) for name in names):
         raise argparse.ArgumentTypeError(f"{text!r} is not like tags,digits or tags=2,digits=1")
     return {name.partition("=")[0]: int(name.partition("=")[2] or 0) for name in names}
-
-
-def _try(engine: str, model: Model) -> Trial:
-    """Try an engine in a process of its own, one after the other."""
-    of = ["--models", model.name, "--version", model.version]
-    return try_apart(engine, [sys.executable, __file__, *of, "--trial", engine])
 
 
 def _supervise(settings: Settings, named: dict[str, int], processes: int) -> int:

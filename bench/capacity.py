@@ -20,15 +20,14 @@ from statistics import fmean
 
 from bench.compare.candidates import CORES
 from bench.compare.environment import VAR
-from bench.compare.load import Seen
+from bench.compare.load import Job, Seen
 from bench.compare.photos import KINDS, SMALL, make
 from bench.compare.tagger import ROOT
 from bench.scaling.costs import Costs, EngineCost, accelerator
 from bench.scaling.growth import BATCH, MACHINE_CORES, Needs, needs
-from bench.scaling.loads import run_users
+from bench.scaling.loads import PATIENCE_S, run_users
 from bench.scaling.prediction import Machine, Prediction, predict
 from bench.scaling.service import WAITING, Service
-from bench.scaling.users import Order
 
 WITHIN = 0.15  # of what was measured: the bar of a check
 _PATH = "/predict/tags"
@@ -222,16 +221,19 @@ def measure(question: Question, seconds: float) -> Seen:
             service.set_workers({"tags": question.machine.workers}, command, ENGINE=question.engine)
         # Whoever would be refused at the deadline is to be seen as slow.
         service.set_web(question.machine.web, DEADLINE_MS="30000")
-        order = Order(
+        job = Job(
             port=service.port,
             path=_PATH,
+            dialect="query",
             folder=str(folder),
-            users=question.users,
+            answers="",
+            clients=question.users,
             seconds=seconds,
             think_s=question.think_s,
+            patience_s=PATIENCE_S,
             warm_up_s=1.0 + 2 * question.think_s + question.users / 50,
         )
-        return run_users(service, [order])[0]
+        return run_users(service, [job])[0]
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from typing import Any
 
 import gevent
 from locust import FastHttpUser, constant, events, task
+from locust.argument_parser import LocustArgumentParser
 from locust.env import Environment
 
 _PHOTOS = Path(__file__).parent.parent / "examples" / "photos"
@@ -137,9 +138,17 @@ def _pause_s(response: Any) -> float:
     return 1.0 if response.status_code == 0 else 0.0
 
 
+@events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's own
+def ask_for_key(parser: LocustArgumentParser) -> None:
+    """Take the key of a service that asks for one, from the environment: `ps` does not show it."""
+    parser.add_argument("--api-key", env_var="API_KEY", default="", include_in_web_ui=False)
+
+
 @events.init.add_listener  # type: ignore[untyped-decorator]  # Locust's own
 def check_service(environment: Environment, **_: Any) -> None:
     """End at once, with one line, where the service is not there or not ready."""
+    if key := getattr(environment.parsed_options, "api_key", ""):
+        Visitor.default_headers = {"X-API-Key": key}
     logging.getLogger("locust.stats_logger").disabled = True  # our table stands for Locust's
     # Without a proxy, as the users go.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from deploy.redis_server import NoRedisError, start
 from shared.processes import spawn, stop_all
 from shared.settings import SettingError, Settings
 
-_PHOTO = "examples/photos/cat.jpg"
+_ROOT = Path(__file__).parent.parent
 
 Children = list[tuple[str, subprocess.Popen[bytes]]]
 
@@ -88,9 +89,10 @@ def _run(settings: Settings, folder: Path) -> int:
 
 def _is_ready(settings: Settings, children: Children) -> bool:
     """Wait until a warm worker serves; return False where one of the children ends before."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # `http_proxy` or not
     while not _ended(children):
         try:
-            with urllib.request.urlopen(f"{_address(settings)}/readyz", timeout=2):
+            with opener.open(f"{_address(settings)}/readyz", timeout=2):
                 return True
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
@@ -106,10 +108,13 @@ def _greet(settings: Settings) -> None:
             f"\nWARNING: HOST={settings.host} and no API_KEYS_FILE: whoever reaches this machine "
             "may use the service (docs/security.md)"
         )
+    photo = shlex.quote(f"image=@{_ROOT / 'examples/photos/cat.jpg'}")
+    key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
+    worker = f"REDIS_URL={shlex.quote(url)} {shlex.quote(sys.executable)} run_worker.py"
     print(
         f"\nBatchpoint is ready at {address} (a page to try it, Ctrl-C to stop)\n\n"
-        f"  curl -F image=@{_PHOTO} -F x=220 -F y=120 {address}/predict\n\n"
-        f"One more worker: REDIS_URL={url} {sys.executable} run_worker.py --processes 1\n",
+        f"  curl{key} -F {photo} -F x=220 -F y=120 {address}/predict\n\n"
+        f"One more worker: cd {shlex.quote(str(_ROOT))} && {worker} --processes 1\n",
         flush=True,
     )
 

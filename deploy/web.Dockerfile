@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --only-binary=:all: --require-hashes -r requireme
 COPY --chown=10001:10001 models models
 COPY --chown=10001:10001 shared shared
 COPY --chown=10001:10001 web web
-COPY --chown=10001:10001 run_web.py .
+COPY --chown=10001:10001 run_web.py LICENSE NOTICE ./
 
 USER 10001:10001
 ENV HOST=0.0.0.0 PORT=8000

@@ -15,7 +15,7 @@ RUN pip install --no-cache-dir --only-binary=:all: --require-hashes -r requireme
 COPY --chown=10001:10001 models models
 COPY --chown=10001:10001 shared shared
 COPY --chown=10001:10001 worker worker
-COPY --chown=10001:10001 run_worker.py .
+COPY --chown=10001:10001 run_worker.py LICENSE NOTICE ./
 
 USER 10001:10001
 CMD ["python", "run_worker.py"]

@@ -54,6 +54,7 @@ call 'metrics' 200 batchpoint_workers "$base/metrics"
 call 'models' 200 '"default":"tags"' "$base/models"
 call 'API description' 200 application/json "$base/openapi.json"
 call 'the page' 200 text/html "$base/"
+call 'a file of the page' 200 text/css "$base/static/style.css"
 
 echo '# The three bodies'
 call 'form' 200 '"themes":' -F image=@cat.jpg -F x=220 -F y=120 "$base/predict"
@@ -64,6 +65,16 @@ call 'JSON with base64' 200 '"x":220' "${as_json[@]}" \
 call 'JSON that is not declared as such' 200 '"success":true' \
     --data-binary "@$(json '{"image":"' "$base64" '"}')" "$base/predict"
 call 'the model by its name' 200 '"model":"tags"' -F image=@coffee.jpg "$base/predict/tags"
+
+call 'one classifier of it' 200 '"colors":' -F image=@cat.jpg -F classifiers=colors "$base/predict"
+call 'no such classifier' 422 bad-parameter -F image=@cat.jpg -F classifiers=smells "$base/predict"
+
+echo '# A retry is the same request'
+retry=(-H "Idempotency-Key: every-endpoint-$$-$RANDOM" -F image=@cat.jpg)
+call 'the first' 200 '"success":true' "${retry[@]}" "$base/predict"
+id=$(sed -n 's/.*"request_id":"\([0-9a-f]*\)".*/\1/p' "$work/body")
+call 'the same again: the same id' 200 "\"request_id\":\"${id:-none}\"" "${retry[@]}" "$base/predict"
+call 'another under its key' 409 idempotency-conflict "${retry[@]}" -F x=1 -F y=1 "$base/predict"
 
 echo '# Points'
 call 'no point: the centre' 200 '"point":{"x":225,"y":150}' -F image=@cat.jpg "$base/predict"
@@ -150,7 +161,14 @@ call 'classes' 200 '["Cats",' --data-binary \
     "@$(json '{"examples":[{"image":' "$photo" '}]}')" "$v1:classify"
 call 'no instances' 400 '"error": ' -d '{"instances":[]}' "$v1:predict"
 call 'not base64' 400 '"error": ' -d '{"instances":[{"b64":"?"}]}' "$v1:predict"
+call 'metadata of a version' 200 serving_default "$v1/versions/1/metadata"
+call 'classes by a version' 200 '["Cats",' --data-binary \
+    "@$(json '{"examples":[{"image":' "$photo" '}]}')" "$v1/versions/1:classify"
 call 'no such version' 404 '"error": ' -d '{}' "$v1/versions/99:predict"
+call 'no such label' 404 '"error": ' "$v1/labels/none"
+call 'its metadata' 404 '"error": ' "$v1/labels/none/metadata"
+call 'by row' 404 '"error": ' -d '{}' "$v1/labels/none:predict"
+call 'classes' 404 '"error": ' -d '{}' "$v1/labels/none:classify"
 call 'no such model' 404 '"error": ' "$base/v1/models/nothing"
 
 echo '# Open Inference Protocol'
@@ -160,7 +178,11 @@ call 'server' 200 binary_tensor_data "$base/v2"
 call 'live' 200 '"live":true' "$base/v2/health/live"
 call 'ready' 200 '"ready":true' "$base/v2/health/ready"
 call 'model' 200 '"platform":' "$v2"
-call 'model ready' 200 '"ready":true' "$v2/versions/1/ready"
+call 'version of a model' 200 '"platform":' "$v2/versions/1"
+call 'model ready' 200 '"ready":true' "$v2/ready"
+call 'version ready' 200 '"ready":true' "$v2/versions/1/ready"
+call 'infer by a version' 200 '"shape":[1,42]' --data-binary "@$(json '{"inputs":[' "$image" ']}')" \
+    "$v2/versions/1/infer"
 call 'infer' 200 '"shape":[1,42]' --data-binary "@$(json '{"inputs":[' "$image" ']}')" "$v2/infer"
 call 'infer classes' 200 ':Cats"' --data-binary \
     "@$(json '{"parameters":{"classification":2},"inputs":[' "$image" ']}')" "$v2/infer"
@@ -178,6 +200,8 @@ if curl --silent --fail --output "$work/body" "$base/v2/models/digits/ready"; th
     nine+=XNmvf/+isEsxpHz69+8yO3Y5s4///n2yxqGx+d+/Lw445Hh//vs3A4ccz5N//y5w4JD0AwaCEw45hov//nXikmN4
     nine+=/P8leqghQOH/HJxy2AAAN2h6d/tZuR8AAAAASUVORK5CYII=
     call 'a digit' 200 '"label":"9"' "${as_json[@]}" -d '{"image":"'"$nine"'"}' "$base/recognize"
+    call 'any model by its name' 200 '"model":"digits"' "${as_json[@]}" -d '{"image":"'"$nine"'"}' \
+        "$base/predict/digits"
     call 'not a digit' 400 undecodable-image "${as_json[@]}" -d '{"image":""}' "$base/recognize"
     call 'no field' 400 malformed-body "${as_json[@]}" -d '{}' "$base/recognize"
 fi

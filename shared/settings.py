@@ -64,7 +64,7 @@ class Settings:
         "*", "Models that `make run` serves beside it: `digits,characters=2`; `*`: all there are"
     )
     engine: str = _setting(
-        "auto", "What a worker runs the model with: session, litert, or auto, the fastest here"
+        "auto", "What a worker runs the model with: session, litert, or auto, by trial"
     )
     media_folder: str = _setting("", "Folder that `image_path` may name files in; empty: off")
     feedback_folder: str = _setting(

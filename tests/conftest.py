@@ -55,7 +55,7 @@ def queue(client: redis.Redis) -> Queue:
 def service() -> Iterator[Service]:
     """The whole service with two workers, and every model; results are kept for 5 s."""
     given = {"WORKERS": "2", "WEB_PROCESSES": "2", "RESULT_TTL_MS": "5000", "MODELS": "*"}
-    with Service(ENGINE="litert", **given) as service:
+    with Service(MAX_BATCH="32", **given) as service:
         for path in sorted((ROOT / "models").glob("*/model.toml")):
             service.wait_for_model(path.parent.name)  # to start, they take processor time
         yield service

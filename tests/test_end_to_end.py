@@ -84,9 +84,8 @@ def cases(photos: dict[str, bytes], engine: str) -> list[Case]:
 
 @pytest.fixture(scope="module")
 def harmed_service(engine: str) -> Iterator[Service]:
-    with Service(
-        ENGINE=engine, WORKERS="2", WEB_PROCESSES="1", RESULT_TTL_MS="3000", QUEUE_MAX_ITEMS="70"
-    ) as service:
+    given = {"WORKERS": "2", "WEB_PROCESSES": "1", "RESULT_TTL_MS": "3000", "MAX_BATCH": "32"}
+    with Service(ENGINE=engine, **given, QUEUE_MAX_ITEMS="70") as service:
         yield service
 
 
@@ -122,6 +121,13 @@ def test_sixty_four_clients_at_once_each_get_their_own_answer(
         parts = answer["timing_ms"]
         assert set(parts) == {"decode", "queue", "batch_wait", "inference", "total"}
         assert all(took >= 0 for took in parts.values())
+
+
+def test_every_worker_was_warm_within_20_s(service: Service) -> None:
+    models = requests.get(f"{service.url}/models", timeout=10).json()["models"]
+    workers = [worker for model in models for worker in model["workers"]]
+    assert len(workers) > 1
+    assert all(worker["load_ms"] + worker["warm_up_ms"] < 20_000 for worker in workers), workers
 
 
 def test_nothing_is_left_in_redis_afterwards(service: Service, cases: list[Case]) -> None:

@@ -36,7 +36,6 @@ def several(models: Path) -> Iterator[Service]:
     with Service(
         WORKERS="1",
         WEB_PROCESSES="1",
-        ENGINE="litert",
         MODELS_FOLDER=str(models),
         MODELS="*",
         MAX_DEADLINE_MS="5000",
@@ -119,14 +118,14 @@ def test_workers_that_have_nothing_to_do_cost_next_to_nothing(several: Service) 
 def test_models_in_s3_are_fetched_served_and_followed(tmp_path: Path) -> None:
     photo = (ROOT / "examples/photos/cat.jpg").read_bytes()
     with ObjectStore() as store:
-        store.upload(ROOT / "models" / "tags", "tags")
+        store.upload(ROOT / "models" / "digits", "digits")  # a small one
         where = {"MODELS_URL": store.url, "MODELS_FOLDER": str(tmp_path)}
-        given = {"WORKERS": "1", "WEB_PROCESSES": "1", "ENGINE": "litert"}
+        given = {"WORKERS": "1", "WEB_PROCESSES": "1", "MODEL": "digits", "MODELS": "digits"}
         with Service(**given, **where, **store.environment) as service:
-            assert ask(service, "tags", photo).json()["version"] == "1"
-            store.upload(ROOT / "models" / "tags" / "1", "tags/2")
+            assert ask(service, "digits", photo).json()["version"] == "1"
+            store.upload(ROOT / "models" / "digits" / "1", "digits/2")
             until = time.monotonic() + 90
-            while (answer := ask(service, "tags", photo).json()).get("version") != "2":
+            while (answer := ask(service, "digits", photo).json()).get("version") != "2":
                 assert answer["success"], answer
                 assert time.monotonic() < until, service.log.read_text()[-3000:]
                 time.sleep(0.2)

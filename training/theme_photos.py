@@ -50,7 +50,7 @@ def read_photos(data: Path, weights: Weights, themes: tuple[str, ...]) -> Photos
     """Return all photos below `data`/photos that have a theme. Takes a few minutes."""
     folder = data / "photos"
     imagenet, caltech = read_imagenet(themes), read_caltech(folder / "caltech_themes.csv", themes)
-    found = list(_list_photos(folder, caltech))
+    found = list(list_photos(folder, caltech))
     graph = tf.Graph()
     with graph.as_default():
         image = tf.compat.v1.placeholder(tf.float32, [None, SIZE, SIZE, 3])
@@ -79,7 +79,8 @@ def views(data: bytes) -> npt.NDArray[np.float32]:
     ) / np.float32(128)
 
 
-def _list_photos(folder: Path, caltech: ThemeMap) -> Iterator[tuple[Path, int]]:
+def list_photos(folder: Path, caltech: ThemeMap) -> Iterator[tuple[Path, int]]:
+    """Yield every photo below `folder` that has a theme, with its class."""
     with (folder / "imagenet.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             yield folder / "imagenet" / row["file"], int(row["class_index"])

@@ -13,6 +13,7 @@ from gevent.threadpool import ThreadPool
 from shared.images import Point
 from shared.messages import Result
 from web.softmax import Softmax
+from web.threads import run_in
 
 _SMALL = 10_000  # numbers, that are written in a few milliseconds
 _PIECE = 1000  # numbers
@@ -63,7 +64,7 @@ def to_json(softmax: Mapping[str, Softmax], make: Callable[[], Any]) -> bytes:
     """
     if sum(numbers.size for numbers in softmax.values()) < _SMALL:
         return _write(make)
-    text: bytes = _writer().apply(_write, (make,))
+    text: bytes = run_in(_writer(), _write, make)
     return text
 
 

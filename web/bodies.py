@@ -5,7 +5,6 @@ from __future__ import annotations
 import binascii
 import gc
 import json
-import traceback
 from collections.abc import Callable, Collection
 from functools import cache
 from typing import Any
@@ -17,6 +16,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
 from shared.settings import Settings
+from web.threads import run_in
 
 _SMALL = 64 * 1024  # bytes, that are parsed in a few milliseconds
 
@@ -32,9 +32,11 @@ class SlowBodyError(Exception):
 def read_body(request: Request, settings: Settings) -> bytes:
     """Return the whole body.
 
-    Raises `SlowBodyError`, `MalformedBodyError` where it is broken, and werkzeug's
+    Raises `SlowBodyError`, `MalformedBodyError` where it is broken or compressed, and werkzeug's
     `RequestEntityTooLarge`.
     """
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise MalformedBodyError("the body is compressed, which is not taken (Content-Encoding)")
     try:
         with gevent.Timeout(settings.body_timeout_s, SlowBodyError("no whole body in time")):
             body = request.get_data(cache=False)
@@ -69,18 +71,7 @@ def apart(size: int, read: Callable[..., Any], *arguments: Any) -> Any:
     """
     if size < _SMALL:
         return read(*arguments)
-    result, error = _reader().apply(_attempt, (read, arguments))
-    if error is not None:
-        raise error
-    return result
-
-
-def _attempt(read: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:
-    try:
-        return read(*arguments), None
-    except Exception as error:  # gevent would print it
-        traceback.clear_frames(error.__traceback__)  # what was parsed is in them
-        return None, error
+    return run_in(_reader(), read, *arguments)
 
 
 @cache

@@ -11,6 +11,7 @@ from shared.images import Pixels, Point, read_header
 from shared.manifest import Model
 from shared.memory import keep_freed_memory
 from shared.preparation import cut_all, prepare
+from web.threads import run_in
 
 # Together they bound how long the other requests wait, whatever is in the image.
 _TINY_BYTES = 4096
@@ -42,4 +43,5 @@ class Decoder:
                 return cut_all(model, image, points)
         with self._free:
             check()
-            return self._pool.apply(prepare, (model, data, points, self._max_pixels))
+            found: Prepared = run_in(self._pool, prepare, model, data, points, self._max_pixels)
+            return found

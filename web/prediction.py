@@ -6,6 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import gevent
@@ -22,7 +23,7 @@ from web.clients import left
 from web.decoding import Decoder
 from web.room import Held
 from web.storage import Storage
-from web.tickets import ClientLeftError, DeadlineError
+from web.tickets import ClientLeftError, DeadlineError, Ticket
 
 _log = logging.getLogger(__name__)
 
@@ -80,18 +81,7 @@ class Predictor:
         if has_run:  # a kept result tells nothing of the speed
             served.gate.answered(query.items)
         result = with_whole_timing(result, (time.perf_counter() - started) * 1000)
-        metrics.count_answer(served.model.name, result.timing_ms, result.batch_size)
-        _log.info(
-            "prediction",
-            extra=fields(
-                request_id=request_id,
-                model=served.model.name,
-                version=result.version,
-                items=request.items,
-                batch_size=result.batch_size,
-                timing_ms=result.timing_ms,
-            ),
-        )
+        _note(served.model, request.items, result)
         if self._storage and points:
             self._storage.keep(served.model, query.images, points, result)
         return result
@@ -104,13 +94,25 @@ class Predictor:
         claim: str = "",
         held: Held | None = None,
     ) -> None:
-        """Enqueue without waiting for the result.
+        """Enqueue without waiting for the result, which is counted and logged when it is here.
 
         Raises what `web.decoding.Decoder.prepare`, `web.room.Held.become` and
         `web.dispatch.Dispatcher.enqueue` raise, and `shared.manifest.NoSuchClassifierError`.
         """
-        request, points = self._prepare(served, query, request_id, -1, held)
-        ticket = served.dispatcher.enqueue(request, claim)
+        with ExitStack() as in_hand:
+            in_hand.enter_context(served.gate.in_hand(query.items))
+            request, points = self._prepare(served, query, request_id, -1, held)
+            ticket = served.dispatcher.enqueue(request, claim)
+            gevent.spawn(_note_later, served, ticket, in_hand.pop_all())
+        _log.info(
+            "prediction accepted",
+            extra=fields(
+                request_id=request_id,
+                model=served.model.name,
+                version=served.model.version,
+                items=request.items,
+            ),
+        )
         if self._storage and points:
             self._storage.keep_later(served.model, query.images, points, ticket)
 
@@ -174,6 +176,31 @@ class Predictor:
         if len(parts) == 1:
             return points, parts[0]
         return points, [np.concatenate(column) for column in zip(*parts, strict=True)]
+
+
+def _note_later(served: Served, ticket: Ticket, in_hand: ExitStack) -> None:
+    with in_hand:
+        result = ticket.wait()
+    if result:
+        if not ticket.joined:
+            served.gate.answered(ticket.items)
+        _note(served.model, ticket.items, with_whole_timing(result))
+
+
+def _note(model: Model, items: int, result: Result) -> None:
+    """Count and log an answered prediction."""
+    metrics.count_answer(model.name, result.timing_ms, result.batch_size)
+    _log.info(
+        "prediction",
+        extra=fields(
+            request_id=result.id,
+            model=model.name,
+            version=result.version,
+            items=items,
+            batch_size=result.batch_size,
+            timing_ms=result.timing_ms,
+        ),
+    )
 
 
 def admit(served: Served, query: Query) -> None:

@@ -18,6 +18,7 @@ from shared.logs import Seldom
 from shared.manifest import Model
 from shared.messages import Result
 from web.softmax import to_items
+from web.threads import run_in
 from web.tickets import Ticket
 
 _log = logging.getLogger(__name__)
@@ -90,12 +91,9 @@ class Storage:
         points: Sequence[Point],
         ticket: Ticket,
     ) -> None:
-        try:
-            result = ticket.result.get(timeout=max(0.0, ticket.left_s()))
-        except (Exception, gevent.Timeout):  # its client is told by /results
-            result = None
+        result = ticket.wait()
         self._later_bytes -= size
-        if result and not result.error:
+        if result:
             self.keep(model, images, points, result)
 
     def _has_room(self, size: int) -> bool:
@@ -119,7 +117,7 @@ class Storage:
 
     def _ask(self, call: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return self._pool.apply(call, arguments)
+            return run_in(self._pool, call, *arguments)
         except sqlite3.Error as error:
             raise StorageError(f"the feedback file: {error}") from error
 
@@ -140,6 +138,6 @@ class Storage:
 
     def _try(self, failure: str, call: Callable[..., None], *arguments: Any) -> None:
         try:
-            self._pool.apply(call, arguments)
+            run_in(self._pool, call, *arguments)
         except Exception as error:  # whatever it was, the next is written
             _seldom.warning(failure, error=repr(error))

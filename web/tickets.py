@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+import gevent
 from gevent.event import AsyncResult
 
 from shared.messages import Request, Result
@@ -102,6 +103,14 @@ class Ticket:
         self.accepted: AsyncResult[bool] = AsyncResult()
         self.result: AsyncResult[Result] = AsyncResult()
         self.accepted_at = float("inf")
+
+    def wait(self) -> Result | None:
+        """Return the result that comes by the deadline, or None where none does, or no good one."""
+        try:
+            result = self.result.get(timeout=max(0.0, self.left_s()))
+        except (Exception, gevent.Timeout):  # its client is told by /results
+            return None
+        return None if result is None or result.error else result
 
     def left_s(self) -> float:
         """Return what is left until the deadline, in seconds; negative when it passed."""

@@ -17,6 +17,7 @@ from web.bodies import MalformedBodyError, parse_base64, parse_json, read_body, 
 from web.forms import LONGEST_TEXT, FormTooLargeError, read_form
 from web.media import read_media
 from web.prediction import Query
+from web.threads import run_in
 from web.tickets import DeadlineError
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", re.ASCII)
@@ -105,7 +106,8 @@ def _named_image(fields: Mapping[str, Any], settings: Settings) -> bytes:
     if isinstance(path, str) and image is None:
         # Off the event loop: a disk may be slow.
         where = (settings.media_folder, path, settings.max_body_bytes)
-        return gevent.get_hub().threadpool.apply(read_media, where)
+        data: bytes = run_in(gevent.get_hub().threadpool, read_media, *where)
+        return data
     raise MalformedBodyError("the JSON body has not one of 'image' and 'image_path', as text")
 
 

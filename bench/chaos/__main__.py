@@ -47,7 +47,8 @@ def main() -> int:
             seen = stages.play(row, options.short)
             played.append((row, seen))
             print(f"{row.name}: {'kept' if not seen.misses else 'MISSED'}", end="")
-            print(f" ({time.monotonic() - started:.0f} s)\n  {report.figures(seen)}")
+            print(f" ({time.monotonic() - started:.0f} s)\n  {row.promise}")
+            print(f"  {report.figures(seen)}")
             print("".join(f"  missed: {miss}\n" for miss in seen.misses), flush=True)
     played.sort(key=lambda pair: ROWS.index(pair[0]))
     if not options.row and not options.short:

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from bench.scaling.ends import Done, drain, feed
-from bench.scaling.ends import Order as End
-from bench.scaling.users import Order, run
+from bench.compare.load import Job, run
+from bench.scaling.ends import Done, Order, drain, feed
 from shared.settings import Settings
 
 
@@ -62,7 +61,7 @@ def folder(tmp_path: Path) -> str:
 
 def test_every_answer_is_waited_for_and_errors_are_counted(port: int, folder: str) -> None:
     Slow.count = 0
-    found = run(Order(port, "/predict", folder, users=4, seconds=0.5, warm_up_s=0.3))
+    found = run(Job(port, "/predict", "query", folder, "", 0.5, clients=4, warm_up_s=0.3))
     assert found.answered == Slow.count - Slow.count // 10
     assert found.errors["503"] >= 1
     assert len(found.latencies_ms) > 20
@@ -71,7 +70,8 @@ def test_every_answer_is_waited_for_and_errors_are_counted(port: int, folder: st
 
 
 def test_users_who_think_ask_less(port: int, folder: str) -> None:
-    found = run(Order(port, "/predict", folder, 4, seconds=1.0, think_s=0.3, warm_up_s=0.2))
+    job = Job(port, "/predict", "query", folder, "", 1.0, clients=4, think_s=0.3, warm_up_s=0.2)
+    found = run(job)
     assert 2 <= len(found.latencies_ms) <= 28  # about 12
 
 
@@ -79,12 +79,12 @@ def test_what_is_fed_is_drained(client: redis.Redis, redis_url: str) -> None:
     settings = Settings(redis_url=redis_url)
     done: list[Done] = []
     draining = threading.Thread(
-        target=lambda: done.append(drain(End("tags", 1.0, batch=8), settings))
+        target=lambda: done.append(drain(Order("tags", 1.0, batch=8), settings))
     )
     draining.start()
     while not client.keys("*workers"):
         time.sleep(0.01)
-    fed = feed(End("tags", 0.4, window=16), settings)
+    fed = feed(Order("tags", 0.4, window=16), settings)
     draining.join()
     assert fed.items > 16
     assert (fed.errors, done[0].errors) == (0, 0)

@@ -21,7 +21,8 @@ PACKAGES = {"web": ("tensorflow", "keras"), "worker": ("flask", "gevent", "gunic
 def test_what_is_copied_exists_and_reaches_the_build(image: str) -> None:
     let_through = (ROOT / ".dockerignore").read_text().splitlines()
     assert let_through[1] == "*"
-    assert len(sources(image)) == 5
+    assert len(sources(image)) == 7
+    assert {"LICENSE", "NOTICE"} < set(sources(image))
     for source in sources(image):
         assert (ROOT / source).exists()
         assert f"!{source}" in let_through

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.programs import need
 from tests.service import ROOT, Service, free_port
+from web.api_keys import new_key
 
 pytestmark = pytest.mark.service
 
@@ -30,6 +33,15 @@ def gone(processes: list[psutil.Process], patience_s: float) -> list[psutil.Proc
     return alive
 
 
+def printed(service: Service, start: str) -> str:
+    """Return the line of the greeting that begins so, once it is there."""
+    until = time.monotonic() + 10
+    while not (found := re.search(f"^ *({start}.*)\n", service.log.read_text(), re.MULTILINE)):
+        assert time.monotonic() < until, f"it printed no line with {start}"
+        time.sleep(0.05)
+    return found[1]
+
+
 @pytest.mark.parametrize(
     ("number", "engine"), [(signal.SIGINT, "auto"), (signal.SIGTERM, "litert")]
 )
@@ -43,20 +55,43 @@ def test_nothing_is_left_behind_when_it_is_told_to_stop(
         assert "redis-server" in names
         assert "run_web.py" in names
         assert "run_worker.py" in names
-        line = f"curl -F image=@examples/photos/cat.jpg -F x=220 -F y=120 {service.url}/predict"
-        until = time.monotonic() + 10
-        while line not in service.log.read_text():
-            assert time.monotonic() < until, "it printed no curl line"
-            time.sleep(0.05)
-        pasted = subprocess.run(line.split(), cwd=ROOT, capture_output=True, check=True)
-        assert json.loads(pasted.stdout)["themes"][0]["label"] == "Cats"
         assert service.stop(number) == 0
         assert gone(processes, 1) == []
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_it_prints_works_where_it_is_pasted(tmp_path: Path) -> None:
+    need("curl")
+    secret, table = new_key("shop", ["predict"])
+    (tmp_path / "keys.toml").write_text(table)
+    given = {
+        "REDIS_URL": "",
+        "API_KEYS_FILE": str(tmp_path / "keys.toml"),
+        "http_proxy": "http://127.0.0.1:1",  # where nothing is
+        "no_proxy": "",
+    }
+    with Service(WORKERS="1", WEB_PROCESSES="1", **given) as service:
+        asked = subprocess.run(
+            printed(service, "curl"),
+            shell=True,
+            cwd=tmp_path,
+            env={**os.environ, "KEY": secret},
+            capture_output=True,
+            check=True,
+        )
+        assert json.loads(asked.stdout)["themes"][0]["label"] == "Cats"
+        line = printed(service, "One more worker: ").removeprefix("One more worker: ")
+        quick = {**os.environ, "ENGINE": "litert", "MAX_BATCH": "1"}
+        worker = subprocess.Popen(line, shell=True, cwd=tmp_path, env=quick, start_new_session=True)
+        try:
+            service.wait_for_workers(2)
+        finally:
+            os.killpg(worker.pid, signal.SIGTERM)
+            worker.wait(30)
+
+
 def test_no_process_outlives_a_launcher_that_was_killed() -> None:
-    with Service(ENGINE="litert", WORKERS="2", WEB_PROCESSES="2", REDIS_URL="") as service:
+    with Service(WORKERS="2", WEB_PROCESSES="2", REDIS_URL="") as service:
         processes = family(service)
         assert len(processes) == 1 + 1 + (1 + 2) + (1 + 2)
         processes[0].kill()

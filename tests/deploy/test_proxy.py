@@ -17,8 +17,8 @@ import requests
 from shared.processes import stop_all
 from shared.settings import Settings
 from tests.deploy.proxy import CONFIGURATION, NGINX, Proxy
+from tests.programs import need
 from tests.service import ROOT, Service
-from tests.web.test_page import need
 
 PHOTO = (ROOT / "examples" / "photos" / "cat.jpg").read_bytes()
 
@@ -30,7 +30,6 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     service = Service(
         WORKERS="1",
         WEB_PROCESSES="1",
-        ENGINE="litert",
         TRUSTED_PROXIES="1",
         RATE_PER_S="1",
         RATE_BURST="10",

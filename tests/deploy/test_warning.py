@@ -55,4 +55,4 @@ def test_so_does_the_screen(
     shown = capsys.readouterr().out
     assert ("WARNING: HOST=0.0.0.0" in shown) is warned
     assert "s3cret" not in shown
-    assert "REDIS_URL=rediss://…@example.org:6379/0" in shown
+    assert "REDIS_URL='rediss://…@example.org:6379/0'" in shown

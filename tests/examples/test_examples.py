@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +14,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.programs import need
 from tests.service import ROOT, Service, free_port
 from tests.web.test_recognize import NINE
 
 
 @pytest.mark.service
 def test_every_endpoint_answers_as_the_script_expects(service: Service) -> None:
+    need("curl")
     done = subprocess.run(
         ["bash", "examples/every_endpoint.sh"],
         cwd=ROOT,
@@ -30,8 +34,19 @@ def test_every_endpoint_answers_as_the_script_expects(service: Service) -> None:
     assert done.stdout.count("ok     expected") > 50
 
 
+def test_the_script_calls_every_path_of_the_description() -> None:
+    script = (ROOT / "examples/every_endpoint.sh").read_text()
+    for name, value in re.findall(r"^(v1|v2)=(.*)$", script, re.MULTILINE):
+        script = script.replace(f"${name}", value)
+    script = script.replace('"$result"', '"$base/results/id"')
+    for path in json.loads((ROOT / "web/openapi.json").read_text())["paths"]:
+        address = re.sub(r"\\{\w+\\}", "[^/:]+", re.escape(path))
+        assert re.search(rf'"\$base{address}["?]', script), path
+
+
 @pytest.mark.service
 def test_the_script_notices_a_wrong_answer(service: Service) -> None:
+    need("curl")
     done = subprocess.run(
         ["bash", "examples/every_endpoint.sh"],
         cwd=ROOT,
@@ -68,6 +83,8 @@ def test_predict_prints_what_it_was_told(service: Service) -> None:
     ids=["every_endpoint", "predict"],
 )
 def test_without_a_service_there_is_one_clear_line(command: list[str], status: int) -> None:
+    if command[0] == "bash":
+        need("curl")
     url = f"http://127.0.0.1:{free_port()}"
     done = subprocess.run(
         [url if word == "URL" else word for word in command],

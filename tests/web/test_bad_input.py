@@ -10,6 +10,7 @@ import base64
 import gzip
 import io
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +148,16 @@ BROKEN_BODIES = [
         for encoding in ("utf-16", "utf-16-le", "utf-32", "utf-32-be")
     ),
     Case("JSON that is gzipped", text(gzip.compress(b"{}")), 400, "malformed-body", "JSON"),
+    Case(
+        "JSON that says so",
+        {
+            "data": gzip.compress(b"{}"),
+            "headers": {"Content-Type": "application/json", "Content-Encoding": "gzip"},
+        },
+        400,
+        "malformed-body",
+        "Content-Encoding",
+    ),
     Case(
         "a number of a million digits",
         text(f'{{"image": "{TINY}", "x": {"9" * 1_000_000}, "y": 1}}'),
@@ -379,6 +390,21 @@ def test_bad_input_is_refused_the_same_way_when_nobody_waits(service: Service) -
     later = {"headers": {"Prefer": "respond-async"}}
     problem(post(service.url, form(PHOTO, x=451, y=5) | later), 422, "point-outside")
     problem(post(service.url, form(b"hello") | later), 415, "unsupported-image")
+
+
+def test_what_is_refused_puts_no_stack_trace_into_the_log(service: Service) -> None:
+    start = service.log.stat().st_size
+    bodies = (
+        form(PHOTO, x=451, y=5),
+        form(half(PHOTO)),
+        form(b"hello" * 1000),
+        text(json.dumps({"image_path": "/etc/passwd"})),
+        text(json.dumps({"image": TINY + "A" * 100_000})),
+    )
+    ids = [post(service.url, body).headers["X-Request-Id"] for body in bodies]
+    log = service.log.read_bytes()[start:].decode()
+    assert all(request_id in log for request_id in ids)
+    assert not re.search("^Traceback", log, re.MULTILINE), log
 
 
 def test_json_may_begin_with_a_byte_order_mark(service: Service) -> None:

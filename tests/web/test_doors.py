@@ -63,8 +63,7 @@ def bodies(keys: tuple[str, ...]) -> st.SearchStrategy[Any]:
 def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, str]]:
     """A service that keeps feedback, and the id of a prediction that it keeps."""
     folder: Path = tmp_path_factory.mktemp("feedback")
-    settings = {"ENGINE": "litert", "FEEDBACK_FOLDER": str(folder)}
-    with Service(WORKERS="1", WEB_PROCESSES="1", **settings) as service:
+    with Service(WORKERS="1", WEB_PROCESSES="1", FEEDBACK_FOLDER=str(folder)) as service:
         asked = requests.post(f"{service.url}/predict", json={"image": PHOTO}, timeout=10)
         yield service, asked.json()["request_id"]
 

@@ -25,7 +25,7 @@ from web.uploads import ParameterError
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     """A service with one worker and one web process; results are kept for 5 s."""
-    with Service(ENGINE="litert", WORKERS="1", WEB_PROCESSES="1", RESULT_TTL_MS="5000") as service:
+    with Service(WORKERS="1", WEB_PROCESSES="1", RESULT_TTL_MS="5000") as service:
         yield service
 
 

@@ -305,15 +305,14 @@ def test_bytes_that_do_not_fit_are_a_400(service: Service, cat: bytes) -> None:
         assert raw(service, header(len(framed)), framed, length) == 400
 
 
-def test_without_a_worker_it_lives_and_is_not_ready() -> None:
-    with Service(WORKERS="1", WEB_PROCESSES="1") as service:
-        (worker,) = service.workers()
-        service.queue().reap(dead=worker["token"])
-        with service.workers_asleep():
+def test_without_a_worker_it_lives_and_is_not_ready(service: Service) -> None:
+    with service.workers_asleep():
+        for worker in service.workers():
             service.queue().reap(dead=worker["token"])
-            assert requests.get(f"{service.url}/v2/health/live", timeout=5).status_code == 200
-            for path in ("health/ready", "models/tags/ready", "models/tags/versions/1/ready"):
-                response = requests.get(f"{service.url}/v2/{path}", timeout=5)
-                assert response.status_code == 503
-                assert set(response.json()) == {"error"}
-                assert "Retry-After" in response.headers
+        assert requests.get(f"{service.url}/v2/health/live", timeout=5).status_code == 200
+        for path in ("health/ready", "models/tags/ready", "models/tags/versions/1/ready"):
+            response = requests.get(f"{service.url}/v2/{path}", timeout=5)
+            assert response.status_code == 503
+            assert set(response.json()) == {"error"}
+            assert "Retry-After" in response.headers
+    service.wait_for_workers(2)  # it is for other tests, too

@@ -7,8 +7,9 @@ from contextlib import nullcontext, suppress
 from itertools import repeat
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import Mock, call
 
+import gevent
 import numpy as np
 import pytest
 from flask import Flask, g
@@ -17,6 +18,7 @@ from shared.images import Point
 from shared.messages import Request, Result
 from shared.queue import Enqueued
 from tests.web.crowd import Crowd
+from web import metrics
 from web.catalog import Served
 from web.prediction import Predictor, Query, admit
 from web.refused import Refused
@@ -30,6 +32,7 @@ from web.tickets import (
     OverloadedError,
     QueueFullError,
     StoreFullError,
+    Ticket,
 )
 
 
@@ -103,6 +106,8 @@ def test_who_waits_to_be_decoded_is_refused_as_soon_as_the_queue_refuses(status:
 class Rows:
     """A model, a decoder that finds the longest points there are, a dispatcher that encodes."""
 
+    name = "rows"
+    version = "1"
     classifiers = (SimpleNamespace(shape=(10, 20, 3)),)
     encoded = b""
     decoded = 0
@@ -113,8 +118,10 @@ class Rows:
         points = wanted or [Point(1234567.5, 1234567.5)]
         return points, [np.zeros((len(points), 1), np.uint8)]
 
-    def enqueue(self, request: Request, claim: str) -> None:
+    def enqueue(self, request: Request, claim: str) -> Ticket:
         self.encoded = request.encode()
+        self.ticket = Ticket(request)
+        return self.ticket
 
 
 @pytest.mark.parametrize(
@@ -186,7 +193,65 @@ def test_who_is_refused_is_not_charged() -> None:
     assert charged == [16]
 
 
+@pytest.mark.parametrize("error", ["", "failed"])
+def test_what_is_answered_later_is_logged_and_counted_once_it_is_here(
+    error: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = Mock()
+    monkeypatch.setattr(metrics, "count_answer", counted)
+    rows: Any = Rows()
+    with caplog.at_level("INFO", logger="web.prediction"):
+        Predictor(rows).enqueue(
+            Served(rows, rows, rows, Crowd().gate), Query([b"photo"], [[]], 5000, 5), "0" * 32
+        )
+        gevent.sleep(0)
+        assert [line.message for line in caplog.records] == ["prediction accepted"]
+        timing_ms = {"queue": 2.0, "inference": 3.0}
+        rows.ticket.answer(
+            Result("0" * 32, error, batch_size=4, timing_ms=timing_ms, context='{"decode": 1.0}')
+        )
+        gevent.sleep(0.01)
+    assert [line.message for line in caplog.records][1:] == ([] if error else ["prediction"])
+    whole = {"decode": 1.0, **timing_ms, "total": 6.0}
+    assert counted.call_args_list == ([] if error else [call("rows", whole, 4)])
+
+
 RAN = Result("id", context='{"decode": 0.0}')
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_what_is_answered_later_is_ahead_of_others_until_then(
+    answered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = Crowd()
+    crowd.come(1000)
+    crowd.answer(100, 1)
+    alone_s = crowd.gate.excess_s(5)
+    counted = Mock()
+    monkeypatch.setattr(crowd.gate, "answered", counted)
+    rows: Any = Rows()
+    query = Query([], [], 5000 if answered else 50, 5, tensors=[np.zeros((100, 1), np.uint8)])
+    Predictor(rows).enqueue(Served(rows, rows, rows, crowd.gate), query, "0" * 32)
+    gevent.sleep(0)
+    assert crowd.gate.excess_s(5) == pytest.approx(alone_s + 1), "100 items at 100 a second"
+    if answered:
+        rows.ticket.answer(RAN)
+    gevent.sleep(0.1)
+    assert crowd.gate.excess_s(5) == pytest.approx(alone_s)
+    assert counted.call_args_list == ([call(100)] if answered else [])
+
+
+def test_what_is_refused_at_once_is_ahead_of_nobody() -> None:
+    crowd = Crowd()
+    crowd.come(1000)
+    crowd.answer(100, 1)
+    alone_s = crowd.gate.excess_s(5)
+    rows: Any = Rows()
+    rows.enqueue = Mock(side_effect=NoWorkerError)
+    query = Query([], [], 5000, 5, tensors=[np.zeros((100, 1), np.uint8)])
+    with pytest.raises(NoWorkerError):
+        Predictor(rows).enqueue(Served(rows, rows, rows, crowd.gate), query, "0" * 32)
+    assert crowd.gate.excess_s(5) == pytest.approx(alone_s)
 
 
 def rate_after(ending: Any) -> Crowd:

@@ -48,7 +48,7 @@ MORE_REFUSED = {
 def hasty() -> Iterator[Service]:
     """A service that waits 1 s for a header and 2 s for a body."""
     times = {"HEADER_TIMEOUT_S": "1", "BODY_TIMEOUT_S": "2"}
-    with Service(ENGINE="litert", WORKERS="1", WEB_PROCESSES="1", **times) as service:
+    with Service(WORKERS="1", WEB_PROCESSES="1", **times) as service:
         yield service
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.programs import need
 from tests.service import ROOT, Service
 from tests.web.bodies import answer
 
@@ -106,6 +107,7 @@ def imagenet(service: Service) -> str:
 
 
 def test_the_tutorial_s_curl_line_is_answered(imagenet: str) -> None:
+    need("curl")
     command = ["curl", "--silent", "-X", "POST", "-F", f"image=@{PHOTO}", imagenet]
     content = json.loads(subprocess.check_output(command))
     assert content["success"] is True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -54,6 +56,33 @@ def test_an_answer_can_be_fetched_later(
     assert later["point"] == {"x": 5, "y": 6}
     assert apart(later, answer(post(service.url, form(cat, x=5, y=6, top_k=ALL)))) < SAME
     assert fetch(service.url + where).json() == later, "it stays for a while"
+
+
+def test_an_answer_that_is_fetched_twice_is_logged_and_counted_once(
+    service: Service, cat: bytes
+) -> None:
+    def counted() -> float:
+        text = requests.get(f"{service.url}/metrics", timeout=10).text
+        found = re.search(r'^batchpoint_batch_items_count\{model="digits"\} (.*)$', text, re.M)
+        return float(found[1]) if found else 0
+
+    before = counted()
+    asked = form(cat) | {"headers": {"Prefer": "respond-async"}}
+    accepted = post(service.url, asked, "/predict/digits")
+    where = service.url + accepted.headers["Location"]
+    assert fetch(where).json() == fetch(where).json()
+    until = time.monotonic() + 5
+    while counted() == before:
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    request_id = accepted.headers["X-Request-Id"]
+    lines = [line for line in service.log.read_text().splitlines() if request_id in line]
+    said = [json.loads(line) for line in lines]
+    assert [line["event"] for line in said] == ["prediction accepted", "prediction"]
+    for line in said:
+        assert (line["model"], line["version"], line["items"]) == ("digits", "1", 1)
+    assert said[1]["timing_ms"]["inference"] > 0
+    assert counted() == before + 1
 
 
 def test_what_was_accepted_is_answered_even_where_redis_forgets_it(

@@ -30,7 +30,7 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     path = tmp_path_factory.mktemp("keys") / "keys.toml"
     path.write_text("".join(_table(name, about) for name, about in KEYS.items()))
     given = {"API_KEYS_FILE": str(path), "QUEUE_MAX_ITEMS": "1"}
-    with Service(ENGINE="litert", WORKERS="1", WEB_PROCESSES="2", **given) as service:
+    with Service(WORKERS="1", WEB_PROCESSES="2", **given) as service:
         yield service
 
 

@@ -184,7 +184,9 @@ def test_the_next_batch_is_in_hand_before_the_present_one_ends(queue: Queue) -> 
     first_done: list[bool] = []
 
     def run(batch: Tensor) -> None:
-        time.sleep(0.12)
+        until = time.monotonic() + 5
+        while worker.held != tuple(ids[len(held) : len(held) + 2]) and time.monotonic() < until:
+            time.sleep(0.005)
         held.append(worker.held)
         first_done.append(queue.result(ids[0]) is not None)
 

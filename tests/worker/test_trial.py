@@ -36,14 +36,17 @@ def litert(ms: float, error: str = "") -> Trial:
 
 
 def test_the_fastest_serves_and_says_why() -> None:
-    choice = choose([SESSION, litert(5)])
+    choice = choose([SESSION, litert(5.001)])
     assert choice.engine == "litert"
     assert choice.why == "session 100/s, litert 200/s"
     assert [trial["curve_ms"] for trial in choice.trials] == [{1: 10.0, 4: 40.0}, {1: 5, 4: 20}]
 
 
 def test_the_session_serves_where_it_is_worth_its_memory() -> None:
-    assert choose([SESSION, litert(12.4)]).engine == "litert"
+    choice = choose([SESSION, litert(12.4)])
+    assert choice.engine == "litert"
+    assert choice.why.endswith("; litert for its memory: the session is not faster by a quarter")
+    assert "memory" not in choose([SESSION, litert(10)]).why
     assert choose([SESSION, litert(12.6)]).engine == "session"
 
 
@@ -191,3 +194,11 @@ def test_litert_answers_any_number_of_labels_for_any_size() -> None:
         for one, all_ in zip(alone, whole, strict=True):
             assert one.labels[0].tolist() == all_.labels[place, :TOP].tolist()
             assert np.allclose(one.probabilities[0], all_.probabilities[place, :TOP], atol=1e-5)
+
+
+def test_labels_that_are_not_the_graphs_are_named_with_both_counts() -> None:
+    themes, colors = TAGS.classifiers
+    fewer = dataclasses.replace(themes, labels=themes.labels[:5])
+    counts = r"puts out \[42, 18\], the labels are \[5, 18\]"
+    with pytest.raises(EngineError, match=counts):
+        load("litert", Settings(), dataclasses.replace(TAGS, classifiers=(fewer, colors)))

@@ -95,7 +95,7 @@ def _capacity_per_s(stage: Stage) -> float:
 
 _PROMISE = (
     "goodput at least 90 % of its peak; the refusals' p99 at most 100 ms, each with Retry-After; "
-    "as before within 5 s"
+    "as before within 5 s of when the last of them was answered, its deadline at most"
 )
 ROWS = (
     Row(
