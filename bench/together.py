@@ -14,12 +14,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import repeat
 
-import numpy as np
-
-from shared.manifest import Model, read_model
+from shared.manifest import read_model
 from shared.messages import Tensor
 from shared.settings import Settings
 from worker.engines import TOP, Engine, engines_for, load_engine
+from worker.tuning import noise
 
 _SIZES = (1, 2, 4, 8, 16)
 _TIMES = 15
@@ -35,18 +34,11 @@ def main() -> None:
     for name in engines_for(model):
         engine = load_engine(name, model, settings.worker_threads)
         for size in _SIZES:
-            together, apart, *each = measure(engine, tensors(model, size))
+            together, apart, *each = measure(engine, noise(model, size))
             cells = (f"{took:.2f}" for took in (together, apart))
             alone = (f"{took:.2f}" for took in each)
             saved = f"{1 - together / apart:.0%}"
             print(f"| {name} | {size} | {' | '.join(cells)} | {saved} | {' | '.join(alone)} |")
-
-
-def tensors(model: Model, size: int) -> list[Tensor]:
-    """Return a batch of noise, per classifier uint8 [size, height, width, channels]."""
-    random = np.random.default_rng(size)
-    shapes = [(size, *classifier.shape) for classifier in model.classifiers]
-    return [random.integers(0, 256, shape, np.uint8) for shape in shapes]
 
 
 def measure(engine: Engine, batch: Sequence[Tensor]) -> list[float]:

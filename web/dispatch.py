@@ -216,6 +216,7 @@ class Dispatcher:
             payload = self._receiving.receive(self._mailbox, self._receive_s)
             if payload:
                 self._deliver(payload)
+                gevent.sleep(0)  # who has a result answers before this asks for the next
 
     def _watch_loop(self) -> None:
         """Cancel the requests of clients that left: their work would be for nobody."""

@@ -7,7 +7,7 @@ import logging
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from shared.logs import fields
@@ -65,12 +65,17 @@ def choose(trials: Iterable[Trial]) -> Choice:
         reasons = "; ".join(f"{trial.engine}: {trial.error}" for trial in tried)
         raise EngineError(f"no engine can serve the model: {reasons or 'none is installed'}")
     best = max(able.values(), key=lambda trial: trial.speed)
-    litert = able.get("litert")
-    if litert is not None and best.speed <= litert.speed * _WORTH:
+    litert, thrift = able.get("litert"), ""
+    if litert is not None and litert.speed < best.speed <= litert.speed * _WORTH:
+        thrift = f"; litert for its memory: the {best.engine} is not faster by a quarter"
         best = litert
     speeds = ", ".join(f"{trial.engine} {trial.speed:.0f}/s" for trial in able.values())
     refused = "".join(f"; {trial.engine}: {trial.error}" for trial in tried if trial.error)
-    return Choice(best.engine, f"{speeds}{refused}", [asdict(trial) for trial in tried])
+    rounded = [
+        replace(trial, curve_ms={size: round(took, 2) for size, took in trial.curve_ms.items()})
+        for trial in tried
+    ]
+    return Choice(best.engine, f"{speeds}{thrift}{refused}", [asdict(trial) for trial in rounded])
 
 
 def decide(

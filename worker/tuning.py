@@ -52,14 +52,14 @@ def measure(
     """
     curve: Curve = {}
     for size in sorted({max_batch, *(2**power for power in range(max_batch.bit_length()))}):
-        batch = _noise(model, size)
+        batch = noise(model, size)
         engine.run(batch)  # the first time, an engine lays out its memory
         curve[size] = _time(engine, batch, clock)
         if 3 * curve[size] - 2 * curve.get(size // 2, curve[size] / 2) > _LONGEST_MS:
             break
     for _ in range(_TIMES - 1):
         for size in curve:
-            curve[size] = min(curve[size], _time(engine, _noise(model, size), clock))
+            curve[size] = min(curve[size], _time(engine, noise(model, size), clock))
     return curve
 
 
@@ -71,7 +71,7 @@ def warm_up(engine: Engine, model: Model, largest: int) -> None:
     That it works was seen in the trial; a model's first version has none where `ENGINE` names one.
     """
     for size in range(1, largest + 1):
-        engine.run(_noise(model, size))
+        engine.run(noise(model, size))
 
 
 def best_size(curve: Mapping[int, float]) -> int:
@@ -82,16 +82,13 @@ def best_size(curve: Mapping[int, float]) -> int:
     moment of a machine that has other things to do; of these it is the largest: when so much
     waits, none of it waits longer for being run together, and it takes fewer calls.
     """
-    short = {size: took for size, took in curve.items() if size == 1 or took <= _LONGEST_MS}
     best = items_per_second(curve) / 1000
-    return max(size for size, took in short.items() if size / took >= 0.95 * best)
+    return max(size for size, took in _short(curve) if size / took >= 0.95 * best)
 
 
 def items_per_second(curve: Mapping[int, float]) -> float:
     """Return the most items per second that batches which stay short reach."""
-    return max(size / took for size, took in curve.items() if size == 1 or took <= _LONGEST_MS) * (
-        1000
-    )
+    return 1000 * max(size / took for size, took in _short(curve))
 
 
 def every_size(curve: Mapping[int, float], largest: int) -> list[float]:
@@ -100,13 +97,18 @@ def every_size(curve: Mapping[int, float], largest: int) -> list[float]:
     return np.interp(range(1, largest + 1), sizes, [curve[size] for size in sizes]).tolist()
 
 
+def noise(model: Model, size: int) -> list[Tensor]:
+    """Return a batch to measure with, per classifier uint8 [size, height, width, channels]."""
+    random = np.random.default_rng(size)
+    shapes = [(size, *item.shape) for item in model.classifiers]
+    return [random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]
+
+
+def _short(curve: Mapping[int, float]) -> list[tuple[int, float]]:
+    return [(size, took) for size, took in curve.items() if size == 1 or took <= _LONGEST_MS]
+
+
 def _time(engine: Engine, batch: list[Tensor], clock: Callable[[], float]) -> float:
     started = clock()
     engine.run(batch)
     return (clock() - started) * 1000
-
-
-def _noise(model: Model, size: int) -> list[Tensor]:
-    random = np.random.default_rng(size)
-    shapes = [(size, *item.shape) for item in model.classifiers]
-    return [random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes]

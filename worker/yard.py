@@ -33,12 +33,8 @@ class ProcessYard:
 
     def decide(self, model: Model, is_first: bool) -> Choice:
         """Return the engine for a model, after trials. Raises `worker.trial.EngineError`."""
-
-        def run(name: str) -> Trial:
-            return try_apart(name, [*self._command(model), "--trial", name])
-
         with self._one_at_a_time:
-            return decide(self._settings, model, run, is_first)
+            return decide(self._settings, model, partial(attempt, self._script, model), is_first)
 
     def crew(self, model: Model, choice: Choice) -> Crew:
         """Return workers that are still to be started."""
@@ -51,7 +47,7 @@ class ProcessYard:
             device = f"CUDA_VISIBLE_DEVICES={gpus[(offset + place) % len(gpus)]}" if gpus else ""
             pinned = ["env", device] if gpus else []
             about = ["--token", token, "--choice", json.dumps(asdict(choice))]
-            return spawn([*pinned, *self._command(model), *about, "--crew", str(count)])
+            return spawn([*pinned, *_command(self._script, model), *about, "--crew", str(count)])
 
         return Crew(count, start, partial(return_leases, self.queue(model)))
 
@@ -59,9 +55,14 @@ class ProcessYard:
         """Return the queue of a version."""
         return Queue(self._client, model.queue, self._settings)
 
-    def _command(self, model: Model) -> list[str]:
-        of = ["--models", model.name, "--version", model.version]
-        return [sys.executable, self._script, *of]
-
     def _count(self, name: str) -> int:
         return self._counts.get(name, 1)
+
+
+def attempt(script: str, model: Model, engine: str) -> Trial:
+    """Try an engine for `model` in a process of its own."""
+    return try_apart(engine, [*_command(script, model), "--trial", engine])
+
+
+def _command(script: str, model: Model) -> list[str]:
+    return [sys.executable, script, "--models", model.name, "--version", model.version]

@@ -60,6 +60,7 @@ def ours(engine: str, **environment: str) -> Candidate:
             "PORT": "{port}",
             "DEADLINE_MS": "{timeout_ms}",
             "WORKERS": "{cores}",
+            "MODELS": "tags",  # no other model's workers beside the measured ones
             **environment,
         },
         kinds=_OWN_KINDS,
@@ -87,7 +88,9 @@ def fixed_window(engine: str, size: str) -> Candidate:
     )
 
 
-def _peer(name: str, engine: str, decode: str, module: str, *arguments: str) -> Candidate:
+def _peer(
+    name: str, engine: str, decode: str, module: str, *arguments: str, **environment: str
+) -> Candidate:
     peer = module.partition("_")[0]
     return Candidate(
         f"{name}, {engine}, {decode} decode",
@@ -96,7 +99,7 @@ def _peer(name: str, engine: str, decode: str, module: str, *arguments: str) -> 
         (("python", "-m", f"bench.compare.peers.{module}", *arguments),),
         dialect=_DIALECTS[peer][0],
         path=_DIALECTS[peer][1],
-        environment=_told(engine, decode),
+        environment={**_told(engine, decode), **environment},
         peer=peer,
         packages=_PACKAGES[peer],
     )
@@ -142,8 +145,9 @@ def litserve(engine: str, decode: str) -> Candidate:
 
 
 def ray(engine: str, decode: str) -> Candidate:
-    """Ray Serve."""
-    return _peer("Ray Serve", engine, decode, "ray_tags")
+    """Ray Serve, as its documents advise for throughput."""
+    advised = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
+    return _peer("Ray Serve", engine, decode, "ray_tags", **advised)
 
 
 def tutorial() -> Candidate:
@@ -170,7 +174,7 @@ def tutorial() -> Candidate:
 
 def product_ours() -> Candidate:
     """This service on the overhead-only job."""
-    return ours("session", MODEL="product", MODELS_FOLDER="var/bench/models")
+    return ours("session", MODEL="product", MODELS="product", MODELS_FOLDER="var/bench/models")
 
 
 def product_mosec() -> Candidate:

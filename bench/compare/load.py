@@ -23,6 +23,8 @@ from bench.compare.closed import ClosedLoop
 from bench.compare.connection import BROKEN, LEFT, Outcome
 from bench.compare.requests import Right, encode_all, is_right, read_calls
 
+TOO_LATE = "too late"  # the error of a client that left
+
 
 @dataclass(frozen=True)
 class Job:
@@ -32,9 +34,11 @@ class Job:
     path: str
     dialect: str
     folder: str  # the photos and calls.json
-    answers: str  # a file: per call, which labels may come first; empty: not judged
+    answers: str  # a file: per call, what may come first; empty: not judged
     seconds: float
     clients: int = 0
+    think_s: float = 0.0  # mean, of a client of the closed loop between two requests
+    patience_s: float = 8.0  # of the closed loop's clients, for their last answers
     per_s: float = 0.0
     deadline_s: float = 2.0  # of the open loop
     warm_up_s: float = 0.5  # what ends in them is not counted
@@ -47,7 +51,7 @@ class Seen:
     seconds: float
     latencies_ms: list[float]  # of right answers, sorted
     errors: dict[str, int]  # what went wrong -> how often
-    answered: int  # whole answers, right or wrong, from the first to the last
+    answered: int  # with status 200, right or wrong, from the first to the last
     cpu_s: float  # of this process, over the same time
     timing_ms: dict[str, float] = field(default_factory=dict)  # medians of what answers say
     batch: float = 0.0  # mean size of the batches, as the answers say
@@ -61,8 +65,8 @@ def run(job: Job) -> Seen:
     spent = time.process_time()
     begin = time.monotonic() + job.warm_up_s
     if job.clients:
-        closed = ClosedLoop(job.port, requests, job.clients)
-        closed.run(begin + job.seconds)
+        closed = ClosedLoop(job.port, requests, job.clients, job.think_s)
+        closed.run(begin + job.seconds, job.patience_s)
         outcomes = closed.outcomes
     else:
         arrivals = OpenLoop(job.port, requests, job.deadline_s)
@@ -77,7 +81,7 @@ def run(job: Job) -> Seen:
         seconds=job.seconds,
         latencies_ms=sorted((outcome.done - outcome.due) * 1000 for outcome in good),
         errors=dict(errors),
-        answered=sum(outcome.status > 0 for outcome in outcomes),
+        answered=sum(outcome.status == 200 for outcome in outcomes),
         cpu_s=spent,
         timing_ms=timing,
         batch=batch,
@@ -91,7 +95,7 @@ def judge(
     good, errors = [], Counter[str]()
     for outcome in outcomes:
         if outcome.status != 200:
-            names = {BROKEN: "connection broken", LEFT: "too late"}
+            names = {BROKEN: "connection broken", LEFT: TOO_LATE}
             errors[names.get(outcome.status, str(outcome.status))] += 1
         elif rights and not is_right(outcome.body, rights[outcome.call]):
             errors["wrong answer"] += 1

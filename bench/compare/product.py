@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from bench.compare.requests import Labels, right
+
 MANIFEST = """\
 description = "A 784x10 product, to see what the service itself costs"
 
@@ -55,13 +57,15 @@ def make_images(folder: Path) -> None:
 
 
 def write_rights(folder: Path, answers: Path) -> None:
-    """Write, per call, which labels may come first, as numpy alone has it."""
+    """Write, per call, which labels may come first and how likely, as numpy alone has it."""
     rights = []
     for call in json.loads((folder / "calls.json").read_text()):
         image = Image.open(folder / call["photo"]).convert("L")
         values = np.exp(np.asarray(image, np.float32).reshape(784) / 255 @ weights())
         values /= values.sum()
-        rights.append({"digits": [str(at) for at in np.flatnonzero(values >= values.max() - 0.02)]})
+        order = np.argsort(-values).tolist()
+        labels: Labels = [{"label": str(at), "probability": float(values[at])} for at in order]
+        rights.append(right({"digits": labels}))
     answers.write_text(json.dumps(rights), encoding="utf-8")
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 POINT = struct.Struct("<ii")
 
-CLEAR = 0.02  # a label this near to the likeliest is as right as it: engines differ in rounding
+NEAR = 0.001  # probabilities this near are the same: engines round, by batch in the sixth digit
 
 Labels = list[dict[str, float | str]]
-Right = dict[str, list[str]]  # classifier -> the labels that may come first
+Right = dict[str, dict[str, float]]  # classifier -> label that may come first -> probability
 
 
 @dataclass(frozen=True)
@@ -61,21 +61,24 @@ def encode_all(dialect: str, path: str, folder: Path, calls: Sequence[Call]) -> 
 
 
 def right(answer: Mapping[str, Labels]) -> Right:
-    """Return which labels may come first, given the engine's own answer."""
+    """Return which labels may come first, and how likely, given the engine's own answer."""
     return {
-        name: [
-            str(entry["label"])
+        name: {
+            str(entry["label"]): float(entry["probability"])
             for entry in labels
-            if float(entry["probability"]) >= float(labels[0]["probability"]) - CLEAR
-        ]
+            if float(entry["probability"]) >= float(labels[0]["probability"]) - NEAR
+        }
         for name, labels in answer.items()
     }
 
 
 def is_right(body: bytes, wanted: Right) -> bool:
-    """Return whether an answer's first label is a right one for every classifier."""
+    """Return whether an answer's first label and its probability are right for all classifiers."""
     try:
         answer = json.loads(body)
-        return all(answer[name][0]["label"] in labels for name, labels in wanted.items())
+        return all(
+            abs(answer[name][0]["probability"] - labels[answer[name][0]["label"]]) <= NEAR
+            for name, labels in wanted.items()
+        )
     except (ValueError, KeyError, IndexError, TypeError):
         return False

@@ -200,10 +200,14 @@ def _alike(rights: Path, reference: Path) -> str:
         zip(json.loads(rights.read_text()), json.loads(reference.read_text()), strict=True)
     )
     counts = (
-        f"{name} {sum(one[name][0] == other[name][0] for one, other in pairs)}"
+        f"{name} {sum(_first(one[name]) == _first(other[name]) for one, other in pairs)}"
         for name in pairs[0][0]
     )
     return f"first labels as of {', '.join(REFERENCE)} decode: {', '.join(counts)} of {len(pairs)}"
+
+
+def _first(labels: dict[str, float]) -> str:
+    return next(iter(labels))
 
 
 def _prepare_product() -> None:

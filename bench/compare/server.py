@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.compare.candidates import CORES, Candidate
 from bench.compare.environment import VAR, install
-from bench.compare.load import Job, Seen
+from bench.compare.load import TOO_LATE, Job, Seen
 from bench.compare.requests import encode, read_calls
 from bench.compare.tagger import ROOT
 from bench.compare.usage import MARK, Memory, Usage
@@ -111,9 +111,13 @@ class Server:
         time.sleep(SETTLE_S)  # the peers' other workers
 
     def prove(self, job: Job) -> None:
-        """See that the answers are the engine's own. Raises `NotServing`."""
-        seen = self.load(replace(job, clients=8, seconds=2.0, warm_up_s=0.0))
-        if seen.errors or not seen.latencies_ms:
+        """See that the answers are the engine's own. Raises `NotServing`.
+
+        One that does not come is not wrong: the tutorial's model servers lose requests.
+        """
+        few = replace(job, clients=8, seconds=2.0, warm_up_s=0.0, patience_s=0.0)
+        seen = self.load(few)
+        if seen.errors.keys() - {TOO_LATE} or not seen.latencies_ms:
             raise NotServing(f"{self.candidate.name} answers wrongly: {seen.errors}")
 
     def _answers(self, request: bytes) -> bool:

@@ -14,6 +14,7 @@ from bench.compare.tables import levels, number, ranged, table
 SESSION, LITERT = "Batchpoint, session", "Batchpoint, litert"
 MOSEC = "mosec, {}, {} decode"
 CROWD = 64
+OVERLOAD = 3  # times capacity; ten times is asked for with an engine that waits
 
 _SIGNS: dict[str, Callable[[float, float], bool]] = {
     "at least": operator.ge,
@@ -120,15 +121,13 @@ def _product(results: Results) -> Iterator[Target]:
 def _overload(results: Results) -> Iterator[Target]:
     for name in (SESSION, LITERT):
         own = [row for row in results.open if row.candidate == name]
-        for factor in (3, 10):
-            kept = [
-                row.goodput_per_s
-                / max(each.goodput_per_s for each in own if each.round == row.round)
-                for row in own
-                if row.factor == factor
-            ]
-            what = f"{name}: goodput at {factor} x capacity, part of its peak"
-            yield _target(what, "at least", 0.9, kept)
+        kept = [
+            row.goodput_per_s / max(each.goodput_per_s for each in own if each.round == row.round)
+            for row in own
+            if row.factor == OVERLOAD
+        ]
+        what = f"{name}: goodput at {OVERLOAD} x capacity, part of its peak"
+        yield _target(what, "at least", 0.9, kept)
         slower = [row.after_ms / row.before_ms for row in results.recovery if row.candidate == name]
         yield _target(f"{name}: p50 5 s after / before", "at most", 1.1, slower)
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 from bench.scaling.costs import Costs, EngineCost
 from bench.scaling.figures import model_of
+from shared.settings import Settings
 
 RATES = (100, 1_000, 10_000, 100_000)  # images per second
 WEB_BUSY = 0.7  # parts of a core, a thread, a worker that may be busy: the rest is for bursts
 REDIS_BUSY = 0.6
 WORKER_BUSY = 0.85
 BATCH = 8  # assumed: of workers that have much to do
-KEPT_S = 60  # RESULT_TTL_MS
+KEPT_S = Settings().result_ttl_ms // 1000  # how long a result is in Redis
 LINK_GB = 1.25  # per second: 10 Gbit/s
 MACHINE_CORES = 64  # a large one
 ONE_REDIS = "one Redis process"

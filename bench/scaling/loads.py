@@ -12,12 +12,14 @@ from typing import Any
 
 from bench.compare.environment import VAR
 from bench.compare.figures import percentile
-from bench.compare.load import Seen
+from bench.compare.load import Job, Seen
 from bench.compare.photos import LARGE
 from bench.scaling.figures import Row, photo_of, row
 from bench.scaling.service import Service, Spent
-from bench.scaling.users import Order
 from shared.processes import Child
+
+PATIENCE_S = 30.0  # of users, for their last answers
+_WARM_UP_S = 0.7  # of users: what ends in it is not counted
 
 
 class Loads:
@@ -41,18 +43,22 @@ class Loads:
     ) -> None:
         """Load every one of `models` at once, with a part of the clients each."""
         folder = VAR / "photos" / photo_of(kind)
-        orders = [
-            Order(
+        jobs = [
+            Job(
                 port=service.port,
                 path=f"/predict/{model}",
+                dialect="query",
                 folder=str(folder),
-                users=max(1, clients // len(models)),
+                answers="",
+                clients=max(1, clients // len(models)),
                 seconds=self._seconds * (2 if LARGE.name in kind else 1),
+                warm_up_s=_WARM_UP_S,
+                patience_s=PATIENCE_S,
             )
             for model in models
         ]
         before = service.spent()
-        seen = run_users(service, orders)
+        seen = run_users(service, jobs)
         spent = service.spent().since(before)
         latencies = sorted(ms for each in seen for ms in each.latencies_ms)
         answered = sum(each.answered for each in seen)
@@ -137,11 +143,10 @@ class Loads:
         print(f"{time.monotonic() - self._began:5.0f} s  {text}", flush=True)
 
 
-def run_users(service: Service, orders: Sequence[Order]) -> list[Seen]:
-    """Let users come, a process for each order, and return what each saw."""
+def run_users(service: Service, jobs: Sequence[Job]) -> list[Seen]:
+    """Let users come, a process for each job, and return what each saw."""
     started = [
-        service.start(["-m", "bench.scaling.users", json.dumps(asdict(order))], True)
-        for order in orders
+        service.start(["-m", "bench.compare.load", json.dumps(asdict(job))], True) for job in jobs
     ]
     return [Seen(**_told(child)) for child in started]
 

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 from bench.scaling.costs import Costs, EngineCost
 from bench.scaling.figures import PRODUCT
+from shared.settings import Settings
 
 _EXACT = 500  # users
 _FULL = 0.97  # of a worker's time
 _ROUNDS = 30  # of finding the batch size and the load that fit each other
-DECODE_THREADS = 2  # of a web process, as `shared/settings.py` has it
+DECODE_THREADS = Settings().decode_threads  # of a web process
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ _KINDS = (
     ("bench.waiting", "worker"),
     ("run_worker.py", "worker"),
     ("bench.scaling.ends", "ends"),
-    ("bench.scaling.users", "users"),
+    ("bench.compare.load", "users"),
 )
 
 

@@ -224,3 +224,24 @@ def test_retries_of_one_request_are_looked_after_as_one() -> None:
     assert all(ids == ["a" * 32] for ids in queue.looked_for)
     gevent.killall(waiting)
     dispatcher.stop()
+
+
+def test_who_has_a_result_goes_on_before_the_next_is_asked_for(
+    client: redis.Redis, queue: Silent
+) -> None:
+    done: list[str] = []
+
+    class Answering(Silent):
+        def receive(self, mailbox: str, wait_s: float) -> bytes:
+            done.append("asked")
+            if len(done) > 1:
+                return super().receive(mailbox, wait_s)
+            wait_until(lambda: self.census().items == 1)
+            return b"[" + Result("a" * 32).encode() + b"]"
+
+    dispatcher = Dispatcher(queue, Answering(client, "tags", Settings()), 0.1, 2.0)
+    dispatcher.predict(asked("a"))
+    done.append("answered")
+    wait_until(lambda: len(done) == 3)
+    dispatcher.stop()
+    assert done == ["asked", "answered", "asked"]

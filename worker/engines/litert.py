@@ -17,8 +17,8 @@ from worker.engines.pruning import with_one_output
 class LitertEngine:
     """An interpreter for all classifiers together, and one for each that is asked alone.
 
-    A graph cannot be run in part, so that one is cut out: when it is first asked for, in 0.1 s,
-    since most workers never are, and it takes memory of its own.
+    A graph cannot be run in part, so that one is cut out: when it is first asked for, in 0.1 to
+    0.5 s, since most workers never are, and it takes memory of its own.
     """
 
     name = "litert"
@@ -76,9 +76,12 @@ class _Graph:
         outputs = interpreter.get_output_details()
         names = [item.name if named else next(iter(inputs)) for item in classifiers]
         widths = [len(item.labels) for item in classifiers]
-        if set(inputs) != set(names) or [entry["shape"][-1] for entry in outputs] != widths:
-            where = ", ".join(item.name for item in classifiers)
-            raise ValueError(f"{where}: the graph's inputs or outputs are not model.toml's")
+        where = ", ".join(item.name for item in classifiers)
+        if set(inputs) != set(names):
+            raise ValueError(f"{where}: the graph's inputs are {', '.join(inputs)}")
+        found = [int(entry["shape"][-1]) for entry in outputs]
+        if found != widths:
+            raise ValueError(f"{where}: the graph puts out {found}, the labels are {widths}")
         dtypes = {entry["dtype"] for entry in entries}
         if not dtypes <= {np.uint8, np.float32} or outputs[0]["dtype"] != np.float32:
             raise ValueError(f"{names[0]}: takes or puts out neither pixels nor float32")
