@@ -28,22 +28,32 @@ _FOR_NOBODY = 0.05  # of the inferences: what was in time when it started, and n
 def _play(
     factor: float, parts: Sequence[float], photo: Callable[[], Photo], stage: Stage, short: bool
 ) -> Seen:
-    """Find the peak of goodput at some `parts` of the workers' capacity; go far over it."""
+    """Find the peak of goodput at some `parts` of the workers' capacity; go far over it.
+
+    The machine's speed drifts within such a time, so the peak is looked for before and after, and
+    is the mean of both; in short, before alone.
+    """
     capacity_per_s = _capacity_per_s(stage)
     seconds = 5.0 if short else 60.0
-    near_s = 2.0 if short else 10.0
-    near = [_offer(stage, photo, part * capacity_per_s, near_s)[0] for part in parts]
-    before = stage.inferences()
-    goodput, outcomes = _offer(stage, photo, factor * max(near), seconds)
+
+    def find_peak() -> float:
+        near_s = 2.0 if short else 10.0
+        return max(_offer(stage, photo, part * capacity_per_s, near_s)[0] for part in parts)
+
+    peak = find_peak()
+    offered, before = factor * peak, stage.inferences()
+    goodput, outcomes = _offer(stage, photo, offered, seconds)
     ended, runs = time.monotonic(), stage.inferences() - before
     with Load(stage.port, photo, clients=10, every_s=1) as light:
         stage.settle(_RECOVERED_S + 1)
     back_s = recovered_s(light.outcomes, ended)
+    if not short:
+        peak = (peak + find_peak()) / 2
     refused_s = sorted(each.done - each.sent for each in outcomes if each.status == 503)
     p99_s = refused_s[int(len(refused_s) * 0.99)] if refused_s else 0.0
     misses = []
-    if goodput < (_KEPT_IN_SHORT if short else _KEPT) * max(near):
-        misses.append(f"goodput {goodput:.0f}/s of {max(near):.0f}/s")
+    if goodput < (_KEPT_IN_SHORT if short else _KEPT) * peak:
+        misses.append(f"goodput {goodput:.0f}/s of {peak:.0f}/s")
     if not refused_s:
         misses.append("nothing was refused")
     if p99_s > _REFUSED_S and not short:
@@ -53,8 +63,8 @@ def _play(
     if back_s > _RECOVERED_S:
         misses.append(f"as before only after {back_s:.1f} s")
     figures = {
-        "peak/s": round(max(near)),
-        "offered/s": round(factor * max(near)),
+        "peak/s": round(peak),
+        "offered/s": round(offered),
         "goodput/s": round(goodput),
         "p99 of a refusal ms": round(p99_s * 1000),
         "as before after s": round(back_s, 1),
@@ -100,15 +110,15 @@ _PROMISE = (
 ROWS = (
     Row(
         "overload, real engine",
-        "an open loop of three times the peak for 60 s, deadline 2 s",
+        "an open loop of three times the peak (found before and after) for 60 s, deadline 2 s",
         _PROMISE,
         Needs(engine="litert"),
         lambda stage, short: _play(3, _REAL_PARTS, photos.real(), stage, short),
     ),
     Row(
         "overload, quick engine",
-        "an open loop of ten times the peak for 60 s, deadline 2 s; one worker that runs 40 "
-        "photos a second (25 ms each)",
+        "an open loop of ten times the peak (found before and after) for 60 s, deadline 2 s; one "
+        "worker that runs 40 photos a second (25 ms each)",
         f"{_PROMISE}; no expired request starts inference: at most 5 % are for nobody, those "
         "that expired while they ran",
         Needs(workers=1, ms_per_batch=0, ms_per_image=25),
