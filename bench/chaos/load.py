@@ -1,8 +1,7 @@
 """Clients in an open loop: each posts at its fixed times, whatever became of what it sent before.
 
 They share one event loop in a thread of this process. Every request has a connection of its own,
-so that a server that ends is seen by those alone whom it had let in; with `keep`, connections are
-used again, as most clients do.
+so that a server that ends is seen by those alone whom it had let in.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 import threading
 import time
 from collections.abc import Callable
@@ -21,11 +19,6 @@ from typing import Any, Self
 from bench.chaos.photos import Photo
 from bench.chaos.tally import Tally
 
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-Idle = list[Connection]
-
-_LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
-_CLOSES = re.compile(rb"\r\nconnection: *close", re.IGNORECASE)
 _PATIENCE_S = 5.0  # after its deadline a request without an answer counts as lost
 
 
@@ -64,7 +57,6 @@ class Load:
         clients: int = 100,
         every_s: float = 2.0,
         deadline_ms: int = 5000,
-        keep: bool = False,
     ) -> None:
         """Let each of `clients` post a photo every `every_s`, at a moment of its own in it."""
         self.outcomes: list[Outcome] = []
@@ -73,7 +65,6 @@ class Load:
         self._clients = clients
         self._every_s = every_s
         self._deadline_ms = deadline_ms
-        self._idle: Idle | None = [] if keep else None
         self._stop = threading.Event()
         self._asked: list[asyncio.Task[None]] = []
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="load")
@@ -105,8 +96,6 @@ class Load:
             for _ in range(self._clients):
                 group.create_task(self._client(start + chance.random() * self._every_s))
         await asyncio.gather(*self._asked)
-        for _, writer in self._idle or ():
-            writer.close()
 
     async def _client(self, due: float) -> None:
         while not self._stop.is_set():
@@ -116,7 +105,7 @@ class Load:
                 continue
             outcome = Outcome(self._photo(), due, self._deadline_ms / 1000)
             self.outcomes.append(outcome)
-            self._asked.append(asyncio.create_task(ask(self._port, outcome, self._idle)))
+            self._asked.append(asyncio.create_task(ask(self._port, outcome)))
             due += self._every_s
 
 
@@ -132,15 +121,23 @@ def ask_all(port: int, photos: list[Photo], deadline_ms: int = 5000) -> list[Out
     return asyncio.run(run())
 
 
-async def ask(port: int, outcome: Outcome, idle: Idle | None = None) -> None:
-    """Post a photo and take note of what comes back, or that nothing does.
+def request(photo: Photo, deadline_s: float, keep: bool) -> bytes:
+    """Return the bytes of a request that posts a photo, and whether to `keep` its connection."""
+    head = (
+        f"POST /predict?{photo.query} HTTP/1.1\r\nHost: chaos\r\n"
+        f"X-Request-Timeout-Ms: {deadline_s * 1000:.0f}\r\n"
+        f"Content-Length: {len(photo.data)}\r\n"
+        f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n"
+    )
+    return head.encode() + photo.data
 
-    On one of the connections of `idle`, where one is given, and then it is left there.
-    """
+
+async def ask(port: int, outcome: Outcome) -> None:
+    """Post a photo and take note of what comes back, or that nothing does."""
     try:
         async with asyncio.timeout(outcome.deadline_s + _PATIENCE_S):
-            reply = await _exchange(port, outcome, idle)
-        _note(outcome, reply)
+            reply = await _exchange(port, outcome)
+        note(outcome, reply)
     except ConnectionRefusedError:
         outcome.problem = "refused"
     except (
@@ -153,42 +150,17 @@ async def ask(port: int, outcome: Outcome, idle: Idle | None = None) -> None:
     outcome.done = time.monotonic()
 
 
-async def _exchange(port: int, outcome: Outcome, idle: Idle | None) -> bytes:
-    reader, writer = await _connect(port, idle)
-    kept = False
+async def _exchange(port: int, outcome: Outcome) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        head = (
-            f"POST /predict?{outcome.photo.query} HTTP/1.1\r\nHost: chaos\r\n"
-            f"X-Request-Timeout-Ms: {outcome.deadline_s * 1000:.0f}\r\n"
-            f"Content-Length: {len(outcome.photo.data)}\r\n"
-            f"Connection: {'close' if idle is None else 'keep-alive'}\r\n\r\n"
-        )
-        writer.write(head.encode() + outcome.photo.data)
+        writer.write(request(outcome.photo, outcome.deadline_s, keep=False))
         outcome.sent = time.monotonic()
-        if idle is None:
-            return await reader.read(-1)
-        answer = await reader.readuntil(b"\r\n\r\n")
-        length = _LENGTH.search(answer)
-        answer += await reader.readexactly(int(length[1]) if length else 0)
-        kept = _CLOSES.search(answer) is None
-        return answer
+        return await reader.read(-1)
     finally:
-        if kept and idle is not None:
-            idle.append((reader, writer))
-        else:
-            writer.close()
-
-
-async def _connect(port: int, idle: Idle | None) -> Connection:
-    while idle:
-        reader, writer = idle.pop()
-        if not reader.at_eof():
-            return reader, writer
         writer.close()
-    return await asyncio.open_connection("127.0.0.1", port)
 
 
-def _note(outcome: Outcome, reply: bytes) -> None:
+def note(outcome: Outcome, reply: bytes) -> None:
     """Read an HTTP response into `outcome`. Raises `ValueError` where it is none, or cut off."""
     head, _, body = reply.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")

@@ -100,8 +100,8 @@ class OpenLoop:
             self._end(user, BROKEN)
 
     def _end(self, user: Connection, status: int) -> None:
-        body = user.body() if status > 0 else b""
-        self.outcomes.append(Outcome(user.call, user.due, time.monotonic(), status, body))
+        answer = user.answer if status > 0 else b""
+        self.outcomes.append(Outcome(user.call, user.due, time.monotonic(), status, answer))
         del self._waiting[user.number]
         if status <= 0 or user.closes():
             self._forget(user)

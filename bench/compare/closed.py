@@ -83,8 +83,8 @@ class ClosedLoop:
 
     def _end(self, user: Connection, status: int) -> None:
         now = time.monotonic()
-        body = user.body() if status != BROKEN else b""
-        self.outcomes.append(Outcome(user.call, user.due, now, status, body))
+        answer = user.answer if status != BROKEN else b""
+        self.outcomes.append(Outcome(user.call, user.due, now, status, answer))
         if self._waiting.pop(user.number, None):  # who rests is not listened to
             self._poll.unregister(user.number)
         if status == BROKEN or user.closes() or self._think_s:

@@ -17,7 +17,12 @@ class Outcome(NamedTuple):
     due: float  # monotonic seconds: when it was to be sent
     done: float
     status: int  # of HTTP, or one of the above
-    body: bytes
+    answer: bytes  # head and body; empty where none came
+
+    @property
+    def body(self) -> bytes:
+        """The answer's body."""
+        return self.answer.partition(b"\r\n\r\n")[2]
 
 
 class Connection:
@@ -82,10 +87,6 @@ class Connection:
                 raise ConnectionError("an answer without Content-Length")
         length = int(answer[at + 14 : answer.index(b"\r", at)])
         return int(answer[9:12]) if len(answer) - end - 4 >= length else 0
-
-    def body(self) -> bytes:
-        """Return the body of the whole answer."""
-        return self.answer[self.answer.index(b"\r\n\r\n") + 4 :]
 
     def closes(self) -> bool:
         """Return whether the connection ends with this answer.

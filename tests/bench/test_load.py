@@ -136,11 +136,11 @@ def test_a_client_of_the_open_loop_leaves_at_its_deadline(job: Job) -> None:
 def test_every_way_to_end_is_judged() -> None:
     good = json.dumps(GOOD).encode()
     outcomes = [
-        Outcome(0, 0.0, 1.0, 200, good),
+        Outcome(0, 0.0, 1.0, 200, b"HTTP/1.1 200 OK\r\n\r\n" + good),
         Outcome(0, 0.0, 1.0, 429, b""),
         Outcome(0, 0.0, 1.0, BROKEN, b""),
         Outcome(0, 0.0, 1.0, LEFT, b""),
-        Outcome(0, 0.0, 1.0, 200, b"{}"),
+        Outcome(0, 0.0, 1.0, 200, b"HTTP/1.1 200 OK\r\n\r\n{}"),
     ]
     right_ones, errors = judge(outcomes, [{"themes": {"Cats": 0.9}}])
     assert [outcome.body for outcome in right_ones] == [good]
