@@ -72,6 +72,7 @@ class Service:
         trace: TracebackType | None,
     ) -> None:
         stop_all([self._process], patience_s=60)
+        self.client.close()
         stop_all([self._redis], patience_s=5)
         self._folder.cleanup()
 

@@ -338,6 +338,7 @@ def test_an_idle_worker_wakes_at_once(queue: Queue, redis_url: str) -> None:
     queue.wait(0.2)
     assert time.monotonic() - started >= 0.2
     enqueue(Queue(other, "tags", Settings()), make_request())
+    other.close()
     started = time.monotonic()
     queue.wait(5)
     assert time.monotonic() - started < 0.2
