@@ -82,6 +82,7 @@ def _make_app(settings: Settings) -> Flask:
 
     receive_s = 1.0
     looking, sending = connect(settings.redis_url), connect(settings.redis_url)
+    decoder = Decoder(settings.decode_threads, settings.max_pixels)
 
     def serve(model: Model) -> Served:
         dispatcher = Dispatcher(
@@ -90,13 +91,13 @@ def _make_app(settings: Settings) -> Flask:
             receiving=Queue(connect(settings.redis_url, receive_s + 1), model.queue, settings),
             receive_s=receive_s,
             heartbeat_s=settings.heartbeat_ms / 1000,
+            more_to_come=decoder.is_behind,
         )
         return Served(model, Queue(looking, model.queue, settings), dispatcher, Gate())
 
     kept_s = (settings.max_deadline_ms + settings.result_ttl_ms) / 1000
     catalog = Catalog(ModelsFolder(settings.models_folder), settings.model, serve, kept_s)
     gevent.spawn(catalog.watch)
-    decoder = Decoder(settings.decode_threads, settings.max_pixels)
     keys = ApiKeys(Path(settings.api_keys_file)) if settings.api_keys_file else None
     # A request waits for it, so it gives up soon.
     rates = Rates(connect(settings.redis_url, 0.25)) if keys or settings.rate_per_s else None

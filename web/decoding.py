@@ -29,6 +29,10 @@ class Decoder:
         self._free = BoundedSemaphore(threads)
         self._max_pixels = max_pixels
 
+    def is_behind(self) -> bool:
+        """Return whether photos wait for a thread."""
+        return self._free.linkcount() > 0
+
     def prepare(
         self, model: Model, data: bytes, points: Sequence[Point], check: Callable[[], None]
     ) -> Prepared:

@@ -16,13 +16,14 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import gevent
-from gevent.queue import Queue as Outbox
+from gevent.queue import Queue as Line
 from redis.exceptions import RedisError
 
 from shared.logs import Seldom, fields
 from shared.messages import MessageError, Request, Result, decode_results
 from shared.queue import Enqueued, Queue
 from web.clients import left
+from web.outbox import Outbox
 from web.refused import Refused
 from web.results import checked
 from web.tickets import ClientLeftError, DeadlineError, StoreAwayError, Ticket
@@ -30,7 +31,6 @@ from web.tickets import ClientLeftError, DeadlineError, StoreAwayError, Ticket
 _log = logging.getLogger(__name__)
 _seldom = Seldom(_log)
 
-_SEND_BYTES = 4 * 1024 * 1024  # in one round trip, so that it ends within a socket's timeout
 _SWEEP_S = 0.5
 _WATCH_S = 0.1
 _CANCELLED = 1000  # ids in one script: Redis does nothing else meanwhile
@@ -43,11 +43,17 @@ class Dispatcher:
     """Sends requests of one model to its queue and hands each its own result."""
 
     def __init__(
-        self, sending: Queue, receiving: Queue, receive_s: float, heartbeat_s: float
+        self,
+        sending: Queue,
+        receiving: Queue,
+        receive_s: float,
+        heartbeat_s: float,
+        more_to_come: Callable[[], bool] = lambda: False,
     ) -> None:
         """Take two queues on clients of their own: `receiving` may block for `receive_s`.
 
-        `heartbeat_s` is how long a Redis that lost everything may not know of a live worker.
+        `heartbeat_s` is how long a Redis that lost everything may not know of a live worker;
+        `more_to_come` is what `web.outbox.Outbox` wants to know.
         """
         self.refused = Refused()
         self._sending = sending
@@ -55,9 +61,9 @@ class Dispatcher:
         self._receive_s = receive_s
         self._heartbeat_s = heartbeat_s
         self._mailbox = secrets.token_hex(16)
-        self._outbox: Outbox[Ticket | None] = Outbox()  # None: look whether it goes on
+        self._outbox = Outbox(more_to_come)
         self._waiting: dict[str, set[Ticket]] = {}  # by id, which retries have in common
-        self._joined: Outbox[Ticket | None] = Outbox()  # likewise
+        self._joined: Line[Ticket | None] = Line()  # None: look whether it goes on
         self._away = False  # Redis did not answer the last enqueue
         self._started = False
         self._stopping = False
@@ -162,19 +168,12 @@ class Dispatcher:
             except Exception:  # the process's only waiter must not end
                 _log.exception("dispatch failed")
             gevent.sleep(0.1)
-        for box in (self._outbox, self._joined):  # whose loops wait for a ticket
-            box.put(None)
+        self._outbox.wake()
+        self._joined.put(None)
 
     def _send_loop(self) -> None:
         while self._goes_on():
-            tickets: list[Ticket] = []
-            while not tickets or self._outbox.qsize():
-                ticket = self._outbox.get()
-                if ticket is None:
-                    break
-                tickets.append(ticket)
-                if sum(ticket.size for ticket in tickets) >= _SEND_BYTES:
-                    break
+            tickets = self._outbox.take()
             # One that was sent before may have come through, though the reply did not.
             self._unwanted += [ticket.id for ticket in tickets if not self._is_wanted(ticket)]
             tickets = [ticket for ticket in tickets if self._is_wanted(ticket)]

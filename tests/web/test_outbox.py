@@ -1,0 +1,112 @@
+"""Which tickets are sent together, and who waits for company."""
+
+from __future__ import annotations
+
+import time
+
+import gevent
+import numpy as np
+from gevent.event import Event
+
+from shared.manifest import read_model
+from shared.messages import Request
+from tests.service import ROOT
+from web.decoding import Decoder
+from web.outbox import Outbox
+from web.tickets import ClientLeftError, Ticket
+
+
+def ticket(items: int = 1, side: int = 2) -> Ticket:
+    """Return a ticket for so many images of so many pixels a side."""
+    tensor = np.zeros((items, side, side, 3), np.uint8)
+    return Ticket(Request("a" * 32, [tensor], 5_000))
+
+
+class Hands:
+    """What is in hand, as a test says."""
+
+    full = True
+
+    def __call__(self) -> bool:
+        return self.full
+
+
+def later(outbox: Outbox, after_s: float, *tickets: Ticket) -> None:
+    """Put tickets after a while."""
+    for each in tickets:
+        gevent.spawn_later(after_s, outbox.put, each)
+
+
+def test_who_is_alone_is_not_held_back() -> None:
+    outbox = Outbox(lambda: False)
+    alone = ticket()
+    outbox.put(alone)
+    later(outbox, 0.001, ticket())
+    assert outbox.take() == [alone]
+
+
+def test_all_that_wait_go_together() -> None:
+    outbox = Outbox(lambda: False)
+    tickets = [ticket() for _ in range(20)]
+    for each in tickets:
+        outbox.put(each)
+    assert outbox.take() == tickets
+
+
+def test_where_more_is_to_come_who_is_ready_waits_for_eight_items() -> None:
+    outbox = Outbox(lambda: True)
+    tickets = [ticket(), ticket(5), ticket(2)]
+    outbox.put(tickets[0])
+    later(outbox, 0.002, *tickets[1:])
+    later(outbox, 0.004, ticket())
+    assert outbox.take() == tickets
+
+
+def test_it_waits_a_fiftieth_of_a_second_at_most() -> None:
+    outbox = Outbox(lambda: True)
+    alone = ticket()
+    outbox.put(alone)
+    began = time.monotonic()
+    assert outbox.take() == [alone]
+    assert 0.015 < time.monotonic() - began < 0.5
+
+
+def test_it_waits_no_longer_than_there_is_more_to_come() -> None:
+    hands = Hands()
+    outbox = Outbox(hands)
+    tickets = [ticket(), ticket()]
+    outbox.put(tickets[0])
+    later(outbox, 0.002, tickets[1])
+    gevent.spawn_later(0.001, setattr, hands, "full", False)
+    later(outbox, 0.004, ticket())
+    assert outbox.take() == tickets
+
+
+def test_what_is_large_goes_in_portions() -> None:
+    outbox = Outbox(lambda: False)
+    tickets = [ticket(16, 224) for _ in range(3)]  # 2.3 MiB each
+    for each in tickets:
+        outbox.put(each)
+    assert [outbox.take(), outbox.take()] == [tickets[:2], tickets[2:]]
+
+
+def test_it_can_be_woken() -> None:
+    outbox = Outbox(lambda: False)
+    gevent.spawn(outbox.wake)
+    assert outbox.take() == []
+
+
+def test_a_decoder_is_behind_while_photos_wait_for_a_thread() -> None:
+    decoder, free = Decoder(1, 10**6), Event()
+
+    def stop() -> None:
+        free.wait()
+        raise ClientLeftError
+
+    model = read_model(ROOT / "models/tags")
+    photos = [gevent.spawn(decoder.prepare, model, bytes(10_000), [], stop) for _ in range(2)]
+    gevent.sleep(0)
+    assert decoder.is_behind()
+    free.set()
+    gevent.joinall(photos)
+    assert not decoder.is_behind()
