@@ -11,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -91,7 +92,7 @@ def _make_app(settings: Settings) -> Flask:
             receiving=Queue(connect(settings.redis_url, receive_s + 1), model.queue, settings),
             receive_s=receive_s,
             heartbeat_s=settings.heartbeat_ms / 1000,
-            more_to_come=decoder.is_behind,
+            more_to_come=partial(decoder.is_behind, model),
         )
         return Served(model, Queue(looking, model.queue, settings), dispatcher, Gate())
 

@@ -140,7 +140,7 @@ def _pause_s(response: Any) -> float:
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]  # Locust's own
 def ask_for_key(parser: LocustArgumentParser) -> None:
-    """Take the key of a service that asks for one, from the environment: `ps` does not show it."""
+    """Take the key of a service that asks for one, from the environment."""
     parser.add_argument("--api-key", env_var="API_KEY", default="", include_in_web_ui=False)
 
 

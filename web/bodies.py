@@ -35,7 +35,7 @@ def read_body(request: Request, settings: Settings) -> bytes:
     Raises `SlowBodyError`, `MalformedBodyError` where it is broken or compressed, and werkzeug's
     `RequestEntityTooLarge`.
     """
-    if request.headers.get("Content-Encoding", "identity") != "identity":
+    if request.headers.get("Content-Encoding", "").strip().lower() not in ("", "identity"):
         raise MalformedBodyError("the body is compressed, which is not taken (Content-Encoding)")
     try:
         with gevent.Timeout(settings.body_timeout_s, SlowBodyError("no whole body in time")):

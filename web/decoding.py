@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from gevent.lock import BoundedSemaphore
@@ -27,11 +28,12 @@ class Decoder:
         keep_freed_memory()
         self._pool = ThreadPool(threads)
         self._free = BoundedSemaphore(threads)
+        self._waiting: Counter[str] = Counter()  # photos without a thread, by the model's queue
         self._max_pixels = max_pixels
 
-    def is_behind(self) -> bool:
-        """Return whether photos wait for a thread."""
-        return self._free.linkcount() > 0
+    def is_behind(self, model: Model) -> bool:
+        """Return whether photos for `model` wait for a thread."""
+        return self._waiting[model.queue] > 0
 
     def prepare(
         self, model: Model, data: bytes, points: Sequence[Point], check: Callable[[], None]
@@ -45,7 +47,14 @@ class Decoder:
             image = read_header(data, self._max_pixels)
             if image.width * image.height <= _TINY_PIXELS:
                 return cut_all(model, image, points)
-        with self._free:
+        self._waiting[model.queue] += 1
+        try:
+            self._free.acquire()
+        finally:
+            self._waiting[model.queue] -= 1
+        try:
             check()
             found: Prepared = run_in(self._pool, prepare, model, data, points, self._max_pixels)
             return found
+        finally:
+            self._free.release()

@@ -16,14 +16,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import gevent
-from gevent.queue import Queue as Line
 from redis.exceptions import RedisError
 
 from shared.logs import Seldom, fields
 from shared.messages import MessageError, Request, Result, decode_results
 from shared.queue import Enqueued, Queue
 from web.clients import left
-from web.outbox import Outbox
+from web.outbox import Outbox, nothing
 from web.refused import Refused
 from web.results import checked
 from web.tickets import ClientLeftError, DeadlineError, StoreAwayError, Ticket
@@ -48,7 +47,7 @@ class Dispatcher:
         receiving: Queue,
         receive_s: float,
         heartbeat_s: float,
-        more_to_come: Callable[[], bool] = lambda: False,
+        more_to_come: Callable[[], bool] = nothing,
     ) -> None:
         """Take two queues on clients of their own: `receiving` may block for `receive_s`.
 
@@ -63,7 +62,7 @@ class Dispatcher:
         self._mailbox = secrets.token_hex(16)
         self._outbox = Outbox(more_to_come)
         self._waiting: dict[str, set[Ticket]] = {}  # by id, which retries have in common
-        self._joined: Line[Ticket | None] = Line()  # None: look whether it goes on
+        self._joined = Outbox()  # retries, whose results the join loop looks for
         self._away = False  # Redis did not answer the last enqueue
         self._started = False
         self._stopping = False
@@ -169,7 +168,7 @@ class Dispatcher:
                 _log.exception("dispatch failed")
             gevent.sleep(0.1)
         self._outbox.wake()
-        self._joined.put(None)
+        self._joined.wake()
 
     def _send_loop(self) -> None:
         while self._goes_on():
@@ -255,10 +254,7 @@ class Dispatcher:
     def _join_loop(self) -> None:
         """Find the results of retries: they are sent to the process that had the request first."""
         while self._goes_on():
-            found = [self._joined.get()]
-            while self._joined.qsize():
-                found.append(self._joined.get())
-            joined = [ticket for ticket in found if ticket and self._is_wanted(ticket)]
+            joined = [ticket for ticket in self._joined.take() if self._is_wanted(ticket)]
             for ticket in joined:
                 self._joined.put(ticket)  # for the next look; one that is answered is left out then
             self._look_after([ticket for ticket in joined if ticket.accepted_at < float("inf")])

@@ -17,14 +17,19 @@ _COMPANY = 8
 _COMPANY_S = 0.02
 
 
+def nothing() -> bool:
+    """Tell that no more is to come."""
+    return False
+
+
 class Outbox:
-    """The tickets that one greenlet sends, in the order in which they came."""
+    """The tickets that one greenlet sees to, in the order in which they came."""
 
-    def __init__(self, more_to_come: Callable[[], bool]) -> None:
-        """`more_to_come` tells whether this process has more in hand than it can prepare at once.
+    def __init__(self, more_to_come: Callable[[], bool] = nothing) -> None:
+        """`more_to_come` tells whether this process has more in hand than it can decode at once.
 
-        Then whoever is ready waits for company: not for long beside what those behind it wait. A
-        request without any behind it is never held back.
+        Then whoever is ready waits for company, which is little beside what those wait that are
+        behind it. A request without any behind it is never held back.
         """
         self._more_to_come = more_to_come
         self._tickets: Queue[Ticket | None] = Queue()

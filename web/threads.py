@@ -15,9 +15,12 @@ def run_in(pool: ThreadPool, call: Callable[..., Any], *arguments: Any) -> Any:
     Raises what `call` raises. The pool's own `apply` does too, but prints it before.
     """
     result, error = pool.apply(_attempt, (call, arguments))
-    if error is not None:
-        raise error
-    return result
+    try:
+        if error is not None:
+            raise error
+        return result
+    finally:
+        del error  # its traceback holds this frame, and so what was read or decoded
 
 
 def _attempt(call: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, Exception | None]:

@@ -66,7 +66,7 @@ def choose(trials: Iterable[Trial]) -> Choice:
         raise EngineError(f"no engine can serve the model: {reasons or 'none is installed'}")
     best = max(able.values(), key=lambda trial: trial.speed)
     litert, thrift = able.get("litert"), ""
-    if litert is not None and litert.speed < best.speed <= litert.speed * _WORTH:
+    if litert is not None and best is not litert and best.speed <= litert.speed * _WORTH:
         thrift = f"; litert for its memory: the {best.engine} is not faster by a quarter"
         best = litert
     speeds = ", ".join(f"{trial.engine} {trial.speed:.0f}/s" for trial in able.values())
