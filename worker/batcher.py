@@ -4,7 +4,8 @@ The policy is continuous batching under a service curve: no window, no waiting f
 the engine is free, or is about to be, the batch is what waits at that moment, in order of
 arrival: as many items as the curve says run best together, fewer where a larger batch would end
 after a deadline in it. A lone request starts at once; a crowd forms its batches while the one
-before runs. The choice is one atomic script (`shared/lua/take.lua`).
+before runs. The choice is one atomic script (`shared/lua/take.lua`). Only a web process that has
+more photos than it can decode at once sends several together (`web/outbox.py`).
 """
 
 from __future__ import annotations

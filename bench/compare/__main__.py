@@ -41,7 +41,7 @@ def main() -> int:
         install(peer, packages)
     run = Run(chosen, options.rounds, options.seconds)
     run.results.about = {
-        "command": f"{chosen.name}, that is python -m bench.compare {' '.join(sys.argv[1:])}",
+        "command": " ".join(["python -m bench.compare", *sys.argv[1:]]),
         "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "machine": f"{len(os.sched_getaffinity(0))} cores of {cpu_model()}, "
         f"{platform.system()} {platform.release()}, Python {platform.python_version()}",

@@ -29,7 +29,6 @@ class Turn:
 class Plan:
     """One form of the bench."""
 
-    name: str
     turns: Sequence[Turn]
     product: Sequence[Candidate]  # servers of the overhead-only job, under 64 clients
     open: Sequence[Candidate]  # servers that get the open loads
@@ -57,7 +56,7 @@ def short() -> Plan:
         candidates.mosec("litert", "own"),
         candidates.tutorial(),
     ]
-    return Plan("make bench", [Turn(server, _THREE) for server in servers], [], [])
+    return Plan([Turn(server, _THREE) for server in servers], [], [])
 
 
 def full() -> Plan:
@@ -83,4 +82,4 @@ def full() -> Plan:
         Turn(candidates.fixed_window("litert", "32"), _FOUR),
     ]
     product = [candidates.product_ours(), candidates.product_mosec()]
-    return Plan("make bench-full", turns, product, [best, usual])
+    return Plan(turns, product, [best, usual])
