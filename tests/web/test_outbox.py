@@ -38,18 +38,12 @@ class Hands:
         return self.full
 
 
-def later(outbox: Outbox, after_s: float, *tickets: Ticket) -> None:
-    """Put tickets after a while."""
-    for each in tickets:
-        gevent.spawn_later(after_s, outbox.put, each)
-
-
+@pytest.mark.usefixtures("patient")
 def test_who_is_alone_is_not_held_back() -> None:
     outbox = Outbox()
     alone = ticket()
     outbox.put(alone)
-    later(outbox, 0.001, ticket())
-    assert outbox.take() == [alone]
+    assert gevent.spawn(outbox.take).get(timeout=5) == [alone]
 
 
 def test_all_that_wait_go_together() -> None:
@@ -64,10 +58,12 @@ def test_all_that_wait_go_together() -> None:
 def test_where_more_is_to_come_who_is_ready_waits_for_eight_items() -> None:
     outbox = Outbox(lambda: True)
     tickets = [ticket(), ticket(5), ticket(2)]
-    outbox.put(tickets[0])
-    later(outbox, 0.002, *tickets[1:])
-    later(outbox, 0.004, ticket())
-    assert outbox.take() == tickets
+    taken = gevent.spawn(outbox.take)
+    for each in tickets:
+        gevent.sleep(0.01)
+        assert not taken.ready()
+        outbox.put(each)
+    assert taken.get(timeout=5) == tickets
 
 
 def test_it_waits_a_fiftieth_of_a_second_at_most() -> None:
@@ -84,11 +80,13 @@ def test_it_waits_no_longer_than_there_is_more_to_come() -> None:
     hands = Hands()
     outbox = Outbox(hands)
     tickets = [ticket(), ticket()]
+    taken = gevent.spawn(outbox.take)
     outbox.put(tickets[0])
-    later(outbox, 0.002, tickets[1])
-    gevent.spawn_later(0.001, setattr, hands, "full", False)
-    later(outbox, 0.004, ticket())
-    assert outbox.take() == tickets
+    gevent.sleep(0.01)
+    assert not taken.ready()
+    hands.full = False
+    outbox.put(tickets[1])
+    assert taken.get(timeout=5) == tickets
 
 
 def test_what_is_large_goes_in_portions() -> None:
