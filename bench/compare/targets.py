@@ -73,7 +73,9 @@ def _paired(
     wanted: tuple[str, float],
 ) -> Target:
     one, other = (results.select(name, *load) for name in pair)
-    figure = paired(one, other, compare)
+    # Of a server that stopped answering, a round tells nothing of its speed.
+    going = [row for row in other if row.answers > sum(row.errors.values())]
+    figure = paired(one, going, compare)
     word = "times" if compare is ratio else "less"
     what = f"{pair[0]} {word} {pair[1]}, {load[0]}, clients: {load[1]}"
     return Target(what, *wanted, figure.median, ranged(figure))
