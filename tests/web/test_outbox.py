@@ -76,7 +76,7 @@ def test_it_waits_a_fiftieth_of_a_second_at_most() -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_it_waits_no_longer_than_there_is_more_to_come() -> None:
+def test_once_no_more_is_to_come_it_waits_for_no_third() -> None:
     hands = Hands()
     outbox = Outbox(hands)
     tickets = [ticket(), ticket()]
