@@ -16,6 +16,7 @@ Curve = dict[int, float]  # batch size -> milliseconds
 
 _LONGEST_MS = 100.0
 _TIMES = 3
+_BESIDE_MS = 1.4  # a worker's for a batch, whatever its size: docs/performance.md
 
 
 def own_time_s() -> float:
@@ -77,13 +78,14 @@ def warm_up(engine: Engine, model: Model, largest: int) -> None:
 def best_size(curve: Mapping[int, float]) -> int:
     """Return the batch size to run: the most items per millisecond, in batches that stay short.
 
-    A batch over `_LONGEST_MS` keeps whoever comes next waiting, so it is left out, unless it is
-    a single item. Sizes within 5 % of the best count as equal, since a curve is measured in one
-    moment of a machine that has other things to do; of these it is the largest: when so much
-    waits, none of it waits longer for being run together, and it takes fewer calls.
+    What a worker takes for a batch beside the engine counts. A batch over `_LONGEST_MS` keeps
+    whoever comes next waiting, so it is left out, unless it is a single item. Sizes within 5 % of
+    the best count as equal, since a curve is measured in one moment of a machine that has other
+    things to do; of these it is the largest: when so much waits, none of it waits longer for
+    being run together, and it takes fewer calls.
     """
-    best = items_per_second(curve) / 1000
-    return max(size for size, took in _short(curve) if size / took >= 0.95 * best)
+    speeds = {size: size / (took + _BESIDE_MS) for size, took in _short(curve)}
+    return max(size for size, speed in speeds.items() if speed >= 0.95 * max(speeds.values()))
 
 
 def items_per_second(curve: Mapping[int, float]) -> float:

@@ -74,6 +74,10 @@ def test_of_equal_sizes_the_largest_is_taken() -> None:
     assert best_size({1: 5, 2: 10, 4: 20.5, 8: 42, 16: 90}) == 8
 
 
+def test_what_a_batch_costs_beside_the_engine_counts() -> None:
+    assert best_size({1: 11, 2: 21.5, 4: 45.5, 8: 98}) == 4
+
+
 def test_a_batch_that_keeps_others_waiting_is_not_taken_though_it_is_the_best() -> None:
     assert best_size({1: 14, 2: 26, 4: 50, 8: 101, 16: 170}) == 4
 
