@@ -108,12 +108,14 @@ def _greet(settings: Settings) -> None:
             f"\nWARNING: HOST={settings.host} and no API_KEYS_FILE: whoever reaches this machine "
             "may use the service (docs/security.md)"
         )
+    # This address is reached without the proxy that the environment may name.
+    direct = " --noproxy '*'" if urllib.request.getproxies() else ""
     photo = shlex.quote(f"image=@{_ROOT / 'examples/photos/cat.jpg'}")
     key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
     worker = f"REDIS_URL={shlex.quote(url)} {shlex.quote(sys.executable)} run_worker.py"
     print(
         f"\nBatchpoint is ready at {address} (a page to try it, Ctrl-C to stop)\n\n"
-        f"  curl{key} -F {photo} -F x=220 -F y=120 {address}/predict\n\n"
+        f"  curl{direct}{key} -F {photo} -F x=220 -F y=120 {address}/predict\n\n"
         f"One more worker: cd {shlex.quote(str(_ROOT))} && {worker} --processes 1\n",
         flush=True,
     )

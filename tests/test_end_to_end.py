@@ -66,7 +66,11 @@ def engine(service: Service) -> str:
 
 @pytest.fixture(scope="module")
 def cases(photos: dict[str, bytes], engine: str) -> list[Case]:
-    """Twenty-four photos and points, and what the engine says of each alone."""
+    return make_cases(photos, engine)
+
+
+def make_cases(photos: dict[str, bytes], engine: str) -> list[Case]:
+    """Return twenty-four photos and points, and what the engine says of each alone."""
     model = read_model(ROOT / "models" / "tags")
     alone = load_engine(engine, model, 1)
     chance = random.Random(7)
@@ -121,6 +125,13 @@ def test_sixty_four_clients_at_once_each_get_their_own_answer(
         parts = answer["timing_ms"]
         assert set(parts) == {"decode", "queue", "batch_wait", "inference", "total"}
         assert all(took >= 0 for took in parts.values())
+
+
+def test_so_do_they_from_the_session(photos: dict[str, bytes]) -> None:
+    with Service(WORKERS="2", WEB_PROCESSES="1", ENGINE="session") as service:
+        assert {worker["engine"] for worker in service.workers()} == {"session"}
+        answers = ask_all(service.url, make_cases(photos, "session"), 2 * CLIENTS)
+    assert max(answer["batch_size"] for answer in answers) > 1
 
 
 def test_every_worker_was_warm_within_20_s(service: Service) -> None:

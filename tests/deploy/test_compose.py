@@ -73,10 +73,11 @@ def test_every_model_has_a_container_that_serves_it(compose: dict[str, Any]) -> 
     assert command == ["python", "run_worker.py", "--models"]
     shipped = {path.parent.name for path in (ROOT / "models").glob("*/model.toml")} - {"resnet50"}
     assert {*names.split(","), Settings().model} == shipped
-    assert compose["services"]["others"]["environment"]["MODEL"] in names.split(",")
+    checked = compose["services"]["others"]["healthcheck"]["test"]
+    assert checked == ["CMD", "python", "-m", "worker.health", *names.split(",")]
 
 
-@pytest.mark.parametrize("name", [*SERVICES, "proxy"])
+@pytest.mark.parametrize("name", [*SERVICES, "others", "proxy"])
 def test_each_service_is_checked_restarted_limited_and_locked_down(
     compose: dict[str, Any], name: str
 ) -> None:

@@ -67,15 +67,14 @@ def test_what_it_prints_works_where_it_is_pasted(tmp_path: Path) -> None:
     given = {
         "REDIS_URL": "",
         "API_KEYS_FILE": str(tmp_path / "keys.toml"),
-        "http_proxy": "http://127.0.0.1:1",  # where nothing is
-        "no_proxy": "",
     }
-    with Service(WORKERS="1", WEB_PROCESSES="1", **given) as service:
+    proxy = {"http_proxy": "http://127.0.0.1:1", "no_proxy": ""}  # where nothing is
+    with Service(WORKERS="1", WEB_PROCESSES="1", **given, **proxy) as service:
         asked = subprocess.run(
             printed(service, "curl"),
             shell=True,
             cwd=tmp_path,
-            env={**os.environ, "KEY": secret},
+            env={**os.environ, **proxy, "KEY": secret},
             capture_output=True,
             check=True,
         )
