@@ -6,19 +6,23 @@ The committed graph is trained on all of them, so its own figures would flatter 
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from sklearn.model_selection import StratifiedKFold
+from threadpoolctl import threadpool_limits
 
 from shared.images import Crop
-from training.color_network import SIDE, Weights, probabilities
+from training.color_network import SIDE
 from training.color_photos import Photos, read_photos
 from training.color_survey import Survey, read_survey
-from training.color_training import make_pool, train
+from training.color_teacher import teach
+from training.color_training import judge, make_pool, train, unbalanced
 
 FOLDS = 5
 _SEED = 7
@@ -27,6 +31,7 @@ _CACHE = Path(
 )  # five trainings take minutes; made anew when they would differ
 
 Floats = npt.NDArray[np.float32]
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,27 +52,38 @@ def cross_validate(data: Path, crop: Crop, labels: tuple[str, ...]) -> Held:
         with np.load(_CACHE) as cache:
             if str(cache["digest"]) == digest:
                 return Held(photos, cache["photos"], survey, cache["flat"])
-    made = make_pool(labels, _SEED)
     on_photos = np.zeros((len(photos.words), len(labels)), np.float32)
     on_flat = np.zeros((len(survey.answers), len(labels)), np.float32)
-    flat = np.tile(survey.middles()[:, None, None], (1, SIDE, SIDE, 1))
-    bin_folds = np.random.default_rng(_SEED).integers(FOLDS, size=len(survey.answers))
-    splits = StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED)
-    truth = photos.meanings.argmax(axis=1)
-    for fold, (_, held) in enumerate(splits.split(truth, truth)):
-        seen = np.ones(len(truth), np.bool_)
-        seen[held] = False
-        held_bins = bin_folds == fold
-        weights = train(photos.subset(seen), survey.subset(~held_bins), made, _SEED + fold)
-        on_photos[held] = _probabilities(photos.patches[held, 0] / np.float32(255), weights)
-        on_flat[held_bins] = _probabilities(flat[held_bins], weights)
+    with ProcessPoolExecutor(
+        mp_context=get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
+    ) as pool:
+        for held, said, held_bins, said_flat in pool.map(
+            partial(_fold, photos, survey, labels), range(FOLDS)
+        ):
+            on_photos[held], on_flat[held_bins] = said, said_flat
     _CACHE.parent.mkdir(exist_ok=True)
     np.savez(_CACHE, digest=digest, photos=on_photos, flat=on_flat)
     return Held(photos, on_photos, survey, on_flat)
 
 
-def _probabilities(patches: Floats, weights: Weights) -> Floats:
-    return np.asarray(probabilities(tf.constant(patches), weights), np.float32)
+def _fold(
+    photos: Photos, survey: Survey, labels: tuple[str, ...], fold: int
+) -> tuple[Places, Floats, Places, Floats]:
+    """Return the places of a fold's photos, what is said of them, and the same of its bins."""
+    made = make_pool(labels, _SEED)
+    truth = photos.meanings.argmax(axis=1)
+    splits = StratifiedKFold(FOLDS, shuffle=True, random_state=_SEED).split(truth, truth)
+    seen, held = list(splits)[fold]
+    is_held = np.random.default_rng(_SEED).integers(FOLDS, size=len(survey.answers)) == fold
+    others = photos.subset(np.isin(np.arange(len(truth)), seen))
+    bins = survey.subset(~is_held)
+    seed = _SEED + fold
+    weights = train(others, teach(others, bins, made, seed), bins, made, seed)
+    weights = unbalanced(weights, others)
+    (held_bins,) = np.nonzero(is_held)
+    flat = np.broadcast_to(survey.middles()[held_bins, None, None], (len(held_bins), SIDE, SIDE, 3))
+    said = judge(photos.patches[held, 0] / np.float32(255), weights)
+    return held, said, held_bins, judge(flat, weights)
 
 
 def _digest(data: Path) -> str:

@@ -21,7 +21,7 @@ _MAX_PIXELS = 50_000_000
 _MODEL, _CLASSIFIER = "tags", "colors"
 _AROUND = 15  # more points a photo, beside its centre
 _SPREAD = 7.0  # standard deviation of their distance in pixels, of photos 224 pixels wide
-_BALANCE = 0.3  # 0: a colour counts as often as it occurs, 1: all colours count the same
+_BALANCE = 0.2  # 0: a colour counts as often as it occurs, 1: all colours count the same
 _WHITE = 235  # a pixel with all three channels above this is nearly white
 
 Floats = npt.NDArray[np.float32]
@@ -111,9 +111,14 @@ def _cut_around(image: Photo, point: Point, crop: Crop, random: np.random.Genera
 
 def balance(photos: Photos) -> Floats:
     """Return the weight of each photo, 1 on average: the rarer its colour, the more it weighs."""
-    often = np.maximum(photos.meanings.sum(axis=0), 1)
-    weights = photos.meanings @ (often**-_BALANCE)
+    weights = photos.meanings @ np.exp(-log_odds(photos))
     return np.asarray(weights / weights.mean(), np.float32)
+
+
+def log_odds(photos: Photos) -> Floats:
+    """Return by what logits [labels] to raise for labels to be as likely as without `balance`."""
+    often = np.maximum(photos.meanings.sum(axis=0), 1)
+    return np.asarray(_BALANCE * np.log(often), np.float32)
 
 
 def is_nearly_white(patch: Pixels) -> bool:

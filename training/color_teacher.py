@@ -1,8 +1,8 @@
-"""A teacher of trees: what each photo patch is worth as evidence, before the network learns it.
+"""The teacher: what each photo patch is worth as evidence, before the network learns it.
 
 A seller's one word is a noisy label for 9x9 pixels: the point may lie on a print, a shadow, a
-button. Trees, grown on other photos, say how likely each label is for such a patch; the network
-learns from both, the trees and the seller's word.
+button. Trees and a network, that learned from other photos, say how likely each label is for such
+a patch; the network that is served learns from both, the teacher and the seller's word.
 """
 
 from __future__ import annotations
@@ -15,41 +15,58 @@ from sklearn.model_selection import KFold
 
 from shared.images import Pixels
 from training.color_photos import Photos, balance
+from training.color_survey import Survey
+from training.color_training import Made, judge, train
 
 Floats = npt.NDArray[np.float32]
 
+_TAUGHT = 0.8  # how much of a photo's target is the teacher's, not the seller's word
 _PARTS = 4
-_VIEWS = 4  # patches of a photo that the trees are grown on: the centre and some around it
+_VIEWS = 8  # patches of a photo that the trees are grown on: the centre and some around it
 _VIEW_WEIGHT = 0.3  # of one that is not the centre
 _QUANTILES = (0, 10, 25, 50, 75, 90, 100)
 
 
-def teach(photos: Photos, seed: int) -> Floats:
-    """Return [photos, patches, labels]: for every patch, by trees that saw nothing of its photo."""
-    answers = np.zeros((*photos.patches.shape[:2], photos.meanings.shape[1]), np.float32)
-    features = np.stack([_features(view) for view in photos.patches.swapaxes(0, 1)], axis=1)
-    truth = photos.meanings.argmax(axis=1)
+def teach(photos: Photos, survey: Survey, made: Made, seed: int) -> Floats:
+    """Return what each patch is to be called, [photos, patches, labels], as `train` takes it.
+
+    The teacher's part is by trees and a network that saw nothing of the patch's photo.
+    """
+    said = np.zeros((*photos.patches.shape[:2], photos.meanings.shape[1]), np.float32)
+    words = np.broadcast_to(photos.meanings[:, None], said.shape)
     parts = KFold(_PARTS, shuffle=True, random_state=seed)
-    for seen, held in parts.split(truth):
-        rows = features[seen, :_VIEWS].reshape(-1, features.shape[-1])
-        names = np.repeat(truth[seen], _VIEWS)
-        weights = np.tile([1] + [_VIEW_WEIGHT] * (_VIEWS - 1), len(seen))
-        weights *= balance(photos)[seen].repeat(_VIEWS)
-        asked = features[held].reshape(-1, features.shape[-1])
-        for trees in (
-            ExtraTreesClassifier(100, min_samples_leaf=4, random_state=seed),
-            HistGradientBoostingClassifier(
-                max_iter=50,
-                learning_rate=0.1,
-                max_leaf_nodes=10,
-                l2_regularization=5,
-                max_features=0.3,
-                random_state=seed,
-            ),
-        ):
-            trees.fit(rows, names, weights)
-            said = trees.predict_proba(asked).reshape(len(held), -1, len(trees.classes_))
-            answers[np.ix_(held, range(answers.shape[1]), trees.classes_)] += said / 2
+    for part, (seen, held) in enumerate(parts.split(said)):
+        others = photos.subset(np.isin(np.arange(len(said)), seen))
+        asked = photos.patches[held].reshape(-1, *photos.patches.shape[2:])
+        weights = train(others, words[seen], survey, made, seed * _PARTS + part)
+        judges = [judge(asked / np.float32(255), weights), *_trees(others, asked, seed)]
+        said[held] = np.mean(judges, axis=0).reshape(len(held), *said.shape[1:])
+    return _TAUGHT * said + (1 - _TAUGHT) * words
+
+
+def _trees(photos: Photos, asked: Pixels, seed: int) -> list[Floats]:
+    """Return what two ensembles of trees, grown on `photos`, say of patches: [n, labels] each."""
+    views = photos.patches[:, :_VIEWS]
+    rows = _features(views.reshape(-1, *views.shape[2:]))
+    names = photos.meanings.argmax(axis=1).repeat(_VIEWS)
+    weights = np.outer(balance(photos), [1] + [_VIEW_WEIGHT] * (_VIEWS - 1)).ravel()
+    features = _features(asked)
+    answers = []
+    for trees in (
+        ExtraTreesClassifier(300, min_samples_leaf=4, random_state=seed),
+        HistGradientBoostingClassifier(
+            max_iter=60,
+            learning_rate=0.1,
+            max_leaf_nodes=10,
+            l2_regularization=5,
+            max_features=0.3,
+            random_state=seed,
+        ),
+    ):
+        trees.fit(rows, names, weights)
+        answer = np.zeros((len(asked), photos.meanings.shape[1]), np.float32)
+        answer[:, trees.classes_] = trees.predict_proba(features)
+        answers.append(answer)
     return answers
 
 

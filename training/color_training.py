@@ -1,4 +1,4 @@
-"""Trains the colour network on photos, survey answers and made patches together."""
+"""Trains a colour network on photos, survey answers and made patches together."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from shared.images import Pixels
-from training.color_network import Weights, initial_weights, logits
+from training.color_network import SIDE, Weights, initial_weights, logits, probabilities
 from training.color_patches import MADE, make_patches
-from training.color_photos import Photos, balance
+from training.color_photos import Photos, balance, log_odds
 from training.color_survey import Survey
-from training.color_teacher import teach
 
 Floats = npt.NDArray[np.float32]
 
@@ -23,11 +22,11 @@ _RATE = 4e-3
 _DECAY = 0.01
 _DROPOUT = 0.1
 _AVERAGE = 0.998  # of the weights over the last steps
-_PHOTOS, _FLAT, _MADE = 224, 64, 32  # patches in a step
-_FLAT_LOSS, _MADE_LOSS = 0.5, 0.1  # beside the photos' loss of 1
-_TAUGHT = 0.6  # how much of a photo's target is the teacher's, not the seller's word
+_PHOTOS, _FLAT, _MADE = 224, 32, 16  # patches in a step
+_FLAT_LOSS, _MADE_LOSS = 0.1, 0.05  # beside the photos' loss of 1
 _CENTRE = 0.5  # of the photos' patches; the others are cut near the centre
 _MADE_POOL = 1500  # patches of each made label
+_AT_ONCE = 4096  # patches that a network is asked for together
 
 
 @dataclass(frozen=True)
@@ -46,15 +45,18 @@ def make_pool(labels: tuple[str, ...], seed: int, count: int = _MADE_POOL) -> Ma
     return Made(patches, np.repeat(meanings, count, axis=0))
 
 
-def train(photos: Photos, survey: Survey, made: Made, seed: int, steps: int = STEPS) -> Weights:
-    """Return the averaged weights after `steps` steps of AdamW."""
+def train(photos: Photos, targets: Floats, survey: Survey, made: Made, seed: int) -> Weights:
+    """Return the averaged weights after `STEPS` steps of AdamW.
+
+    `targets` [photos, patches, labels] is what each patch of `photos` is to be called.
+    """
     random = np.random.default_rng(seed)
     tf.random.set_seed(seed)
     start = initial_weights(UNITS, photos.meanings.shape[1], seed)
     variables = {name: tf.Variable(value, name=name) for name, value in start.items()}
     averages = {name: tf.Variable(value) for name, value in start.items()}
     rate = tf.keras.optimizers.schedules.CosineDecay(
-        _RATE / 20, steps, 0.01, warmup_target=_RATE, warmup_steps=steps // 20
+        _RATE / 20, STEPS, 0.01, warmup_target=_RATE, warmup_steps=STEPS // 20
     )
     optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=_DECAY, global_clipnorm=1.0)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
@@ -72,11 +74,28 @@ def train(photos: Photos, survey: Survey, made: Made, seed: int, steps: int = ST
             average.assign(keep * average + (1 - keep) * variables[name])
         return loss
 
-    draw = _Draw(photos, survey, made, random, teach(photos, seed))
-    for number in range(steps):
+    draw = _Draw(photos, targets, survey, made, random)
+    for number in range(STEPS):
         keep = min(_AVERAGE, number / (number + 10))
         step(*draw(), tf.constant(keep, tf.float32))
     return {name: average.numpy() for name, average in averages.items()}
+
+
+def unbalanced(weights: Weights, photos: Photos) -> Weights:
+    """Return a network that takes a colour for as likely as it is among the photos.
+
+    That rare ones weighed more let it learn them; to whoever asks they are no likelier for that.
+    """
+    return {**weights, "out_bias": weights["out_bias"] + log_odds(photos)}
+
+
+def judge(patches: Floats, weights: Weights) -> Floats:
+    """Return what a network says of patches [n, 9, 9, 3], RGB 0-1: [n, labels], rows sum to 1."""
+    parts = [
+        probabilities(tf.constant(patches[start : start + _AT_ONCE]), weights)
+        for start in range(0, len(patches), _AT_ONCE)
+    ]
+    return np.concatenate(parts).astype(np.float32)
 
 
 class _Draw:
@@ -85,13 +104,13 @@ class _Draw:
     def __init__(
         self,
         photos: Photos,
+        targets: Floats,
         survey: Survey,
         made: Made,
         random: np.random.Generator,
-        taught: Floats,
     ) -> None:
         self._photos, self._survey, self._made, self._random = photos, survey, made, random
-        self._targets = _TAUGHT * taught + (1 - _TAUGHT) * photos.meanings[:, None]
+        self._targets = targets
         self._weights = balance(photos)
         # Half by how many answered, half every bin alike: both kinds of colours are asked about.
         share = survey.answers / survey.answers.sum()
@@ -109,7 +128,7 @@ class _Draw:
         image = np.concatenate(
             [
                 self._jitter(self._photos.patches[photos, near]),
-                np.broadcast_to(flat[:, None, None], (_FLAT, 9, 9, 3)),
+                np.broadcast_to(flat[:, None, None], (_FLAT, SIDE, SIDE, 3)),
                 self._jitter(self._made.patches[made]),
             ]
         )

@@ -14,7 +14,8 @@ from shared.images import Crop
 from training.color_network import SIDE, write_graph
 from training.color_photos import read_chosen, read_photos
 from training.color_survey import read_survey
-from training.color_training import make_pool, train
+from training.color_teacher import teach
+from training.color_training import make_pool, train, unbalanced
 
 VERSION = Path("models/tags/1")
 CROP = Crop(SIDE, SIDE, pixels=SIDE)  # as in models/tags/model.toml, a test compares them
@@ -39,9 +40,10 @@ def main() -> None:
     photos, survey = read_photos(data, CROP, labels), read_survey(data, labels)
     if arguments.choices:
         photos = photos.and_also(read_chosen(arguments.choices, CROP, labels))
-    weights = train(photos, survey, make_pool(labels, SEED), SEED)
+    made = make_pool(labels, SEED)
+    weights = train(photos, teach(photos, survey, made, SEED), survey, made, SEED)
     graph = VERSION / "colorClassifier.pb"
-    write_graph(weights, graph)
+    write_graph(unbalanced(weights, photos), graph)
     print(f"{graph}: {graph.stat().st_size} bytes")
 
 

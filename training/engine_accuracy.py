@@ -39,8 +39,9 @@ def report(data: Path) -> str:
         [
             "## Engines",
             "",
-            "The figures above are the session's, in float32. LiteRT computes the convolutions in "
-            "int8. The committed graphs, both engines, photos at their centre:",
+            "The figures above are the session's, in float32, but for the rows that name LiteRT, "
+            "which computes the convolutions in int8. The committed graphs, both engines, photos "
+            "at their centre:",
             "",
             "| photos | | classifier | same first answer | same first five | largest difference "
             "of a probability, mean | 99 % |",

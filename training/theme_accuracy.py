@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from training.lite0 import classifier, fetch_weights
 from training.theme_folds import FOLDS, Settings, class_folds, cross_validate, photo_folds
 from training.theme_head import Floats, imagenet_head
-from training.theme_photos import POINTS, Photos, read_photos, views
+from training.theme_int8 import read_features
+from training.theme_photos import POINTS, VIEWS, Photos, read_photos, views
 from training.themes import CACHE, GRAPH, read_labels
 
 matplotlib.use("Agg")
@@ -28,10 +29,11 @@ Chosen = npt.NDArray[np.bool_]  # [photos]
 
 @dataclass(frozen=True)
 class Held:
-    """What is said of every photo, [photos, VIEWS, themes], by heads of four kinds."""
+    """What is said of every photo, [photos, POINTS or more, themes], by heads of four kinds."""
 
     mapped: Floats  # the ImageNet classes' map alone, without any training
     unseen_photos: Floats  # the photo left out of the head's training
+    unseen_int8: Floats  # the same heads, asked for the features as LiteRT makes them
     unseen_classes: Floats  # all photos of its class left out
     committed: Floats  # the committed graph, which was trained on these photos
     settings: list[Settings]  # of the heads of `unseen_photos`
@@ -45,10 +47,12 @@ def report(data: Path, docs: Path) -> str:
     labels, weights = read_labels(), fetch_weights(CACHE)
     photos = read_photos(data, weights, labels)
     base = imagenet_head(classifier(weights), photos)
-    seen, settings = cross_validate(photos, photo_folds(photos), base)
-    new, _ = cross_validate(photos, class_folds(photos), base)
+    both = [photos.features, read_features(data / "photos", photos.names)]
+    said, settings = cross_validate(photos, photo_folds(photos), base, np.concatenate(both, axis=1))
+    seen, in_int8 = np.split(said, [VIEWS], axis=1)
+    new, _ = cross_validate(photos, class_folds(photos), base, photos.features)
     committed = _ask_graph(data, photos)
-    held = Held(base.probabilities(photos.features), seen, new, committed, settings)
+    held = Held(base.probabilities(photos.features), seen, in_int8, new, committed, settings)
     truth = photos.shares > 0
     _draw_confusion(truth, held.unseen_photos[:, 0], labels, docs / PICTURE)
     return "\n".join(
@@ -114,6 +118,7 @@ def _main_table(photos: Photos, held: Held) -> list[str]:
         "map of ImageNet's classes alone, untrained": held.mapped,
         "class not in the head's training": held.unseen_classes,
         "**photo not in the head's training**": held.unseen_photos,
+        "the same, convolutions in int8, as LiteRT": held.unseen_int8,
         "committed graph (on its own training photos)": held.committed,
     }
     lines = [

@@ -76,19 +76,22 @@ def choose(photos: Photos, folds: Folds, chosen: npt.NDArray[np.bool_], base: He
     return best
 
 
-def cross_validate(photos: Photos, folds: Folds, base: Head) -> tuple[Floats, list[Settings]]:
+def cross_validate(
+    photos: Photos, folds: Folds, base: Head, asked: Floats
+) -> tuple[Floats, list[Settings]]:
     """Return what heads say of photos they never saw, and each fold's settings.
 
-    The probabilities are [photos, VIEWS, themes].
+    They are asked for `asked`, any features [photos, n, 1280] of the photos that they are trained
+    on: the probabilities are [photos, n, themes].
     """
-    held = np.empty((*photos.features.shape[:2], base.shares.shape[1]), np.float32)
+    held = np.empty((*asked.shape[:2], base.shares.shape[1]), np.float32)
     settings = []
     for fold in range(FOLDS):
         rest = folds != fold
         settings.append(choose(photos, folds, rest, base))
         head = train(photos, rest, ALL_VIEWS, base, settings[-1].penalty)
         head = head.sharpened(settings[-1].sharpness)
-        held[~rest] = head.probabilities(photos.features[~rest])
+        held[~rest] = head.probabilities(asked[~rest])
     return held, settings
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from shared.images import Crop, Point, centre, cut, open_image
+from shared.images import Crop, Pixels, Point, centre, cut, open_image
 from training.lite0 import CLASSES, FEATURES, SIZE, Weights, add_features
 from training.theme_map import ThemeMap, read_caltech, read_imagenet
 
@@ -68,15 +68,19 @@ def read_photos(data: Path, weights: Weights, themes: tuple[str, ...]) -> Photos
     )
 
 
-def views(data: bytes) -> npt.NDArray[np.float32]:
-    """Return the crops of one photo as the network takes them, [VIEWS, 224, 224, 3]."""
+def crops(data: bytes) -> Pixels:
+    """Return the crops of one photo at the centre and the corners, [POINTS, 224, 224, 3]."""
     image = open_image(data, MAX_PIXELS)
     right, bottom = image.width - 1, image.height - 1
     corners = (Point(x, y) for x in (0, right) for y in (0, bottom))
-    crops = np.stack([cut(image, point, CROP) for point in (centre(image), *corners)])
-    return (
-        np.concatenate([crops, crops[:, :, ::-1]]).astype(np.float32) - np.float32(127)
-    ) / np.float32(128)
+    return np.stack([cut(image, point, CROP) for point in (centre(image), *corners)])
+
+
+def views(data: bytes) -> npt.NDArray[np.float32]:
+    """Return the crops, and mirrored, as the network takes them, [VIEWS, 224, 224, 3]."""
+    found = crops(data)
+    both = np.concatenate([found, found[:, :, ::-1]]).astype(np.float32)
+    return (both - np.float32(127)) / np.float32(128)
 
 
 def list_photos(folder: Path, caltech: ThemeMap) -> Iterator[tuple[Path, int]]:
