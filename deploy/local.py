@@ -109,7 +109,7 @@ def _greet(settings: Settings) -> None:
             "may use the service (docs/security.md)"
         )
     # This address is reached without the proxy that the environment may name.
-    direct = " --noproxy '*'" if urllib.request.getproxies() else ""
+    direct = " --noproxy '*'" if urllib.request.getproxies().keys() - {"no"} else ""
     photo = shlex.quote(f"image=@{_ROOT / 'examples/photos/cat.jpg'}")
     key = ' -H "X-API-Key: $KEY"' if settings.api_keys_file else ""
     worker = f"REDIS_URL={shlex.quote(url)} {shlex.quote(sys.executable)} run_worker.py"

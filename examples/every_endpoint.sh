@@ -192,12 +192,14 @@ call 'no such output' 400 '"error": ' --data-binary \
 call 'no such model' 404 '"error": ' "$base/v2/models/nothing"
 
 echo '# Digits, and what was chosen'
-for _ in {1..60}; do # workers of the other models start once those of the first are warm
-    curl --silent --fail --output "$work/body" "$base/v2/models/digits/ready" && break
-    [ "$calls" = "$wrong" ] && break # this is not the service
+for patience in {60..0}; do # workers of the other models start after those of the first
+    ready=$(curl --silent --max-time 5 --output "$work/body" --write-out '%{http_code}' \
+        "$base/v2/models/digits/ready")
+    [ "$ready" != 503 ] || [ "$patience" = 0 ] && break
+    [ "$patience" != 60 ] || echo 'waiting for a worker that serves digits'
     sleep 1
 done
-if curl --silent --fail --output "$work/body" "$base/v2/models/digits/ready"; then
+if [ "$ready" = 200 ]; then
     # The digit service's own example, a nine.
     nine=iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA8klEQVR4nGNgGKZAxaLz5PF4VWxSujNe/QOBX5en
     nine+=s6FJ6c388O/f42Wtv0/8e/owA1VuJlDX7j4OBob9Gse+3f8riiTFUff338sGbhDzkrYb0GhkSY/P/56YgRjMCiUP

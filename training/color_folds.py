@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
@@ -26,9 +27,8 @@ from training.color_training import judge, make_pool, train, unbalanced
 
 FOLDS = 5
 _SEED = 7
-_CACHE = Path(
-    "var/color_folds.npz"
-)  # five trainings take minutes; made anew when they would differ
+# It takes half an hour of two cores; made anew where this code or the tables of the data differ.
+_CACHE = Path("var/color_folds.npz")
 
 Floats = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
@@ -54,9 +54,7 @@ def cross_validate(data: Path, crop: Crop, labels: tuple[str, ...]) -> Held:
                 return Held(photos, cache["photos"], survey, cache["flat"])
     on_photos = np.zeros((len(photos.words), len(labels)), np.float32)
     on_flat = np.zeros((len(survey.answers), len(labels)), np.float32)
-    with ProcessPoolExecutor(
-        mp_context=get_context("spawn"), initializer=threadpool_limits, initargs=(1,)
-    ) as pool:
+    with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_use_one_core) as pool:
         for held, said, held_bins, said_flat in pool.map(
             partial(_fold, photos, survey, labels), range(FOLDS)
         ):
@@ -64,6 +62,13 @@ def cross_validate(data: Path, crop: Crop, labels: tuple[str, ...]) -> Held:
     _CACHE.parent.mkdir(exist_ok=True)
     np.savez(_CACHE, digest=digest, photos=on_photos, flat=on_flat)
     return Held(photos, on_photos, survey, on_flat)
+
+
+def _use_one_core() -> None:
+    """Keep to one core, for as many folds run at once as there are: trees, and TensorFlow."""
+    threadpool_limits(1)
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def _fold(

@@ -111,12 +111,15 @@ def _cut_around(image: Photo, point: Point, crop: Crop, random: np.random.Genera
 
 def balance(photos: Photos) -> Floats:
     """Return the weight of each photo, 1 on average: the rarer its colour, the more it weighs."""
-    weights = photos.meanings @ np.exp(-log_odds(photos))
+    weights = photos.meanings @ np.exp(-balance_logits(photos))
     return np.asarray(weights / weights.mean(), np.float32)
 
 
-def log_odds(photos: Photos) -> Floats:
-    """Return by what logits [labels] to raise for labels to be as likely as without `balance`."""
+def balance_logits(photos: Photos) -> Floats:
+    """Return what `balance` takes from each label's logit, [labels]: the more, the commoner it is.
+
+    A label without photos counts as one with a single photo.
+    """
     often = np.maximum(photos.meanings.sum(axis=0), 1)
     return np.asarray(_BALANCE * np.log(often), np.float32)
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 from shared.images import Pixels
 from training.color_network import SIDE, Weights, initial_weights, logits, probabilities
 from training.color_patches import MADE, make_patches
-from training.color_photos import Photos, balance, log_odds
+from training.color_photos import Photos, balance, balance_logits
 from training.color_survey import Survey
 
 Floats = npt.NDArray[np.float32]
@@ -86,7 +86,7 @@ def unbalanced(weights: Weights, photos: Photos) -> Weights:
 
     That rare ones weighed more let it learn them; to whoever asks they are no likelier for that.
     """
-    return {**weights, "out_bias": weights["out_bias"] + log_odds(photos)}
+    return {**weights, "out_bias": weights["out_bias"] + balance_logits(photos)}
 
 
 def judge(patches: Floats, weights: Weights) -> Floats:

@@ -41,7 +41,9 @@ def read_features(folder: Path, names: tuple[str, ...]) -> Floats:
         entry["index"] for entry in interpreter.get_input_details() if entry["name"] == _CLASSIFIER
     )
     (features,) = (
-        entry["index"] for entry in interpreter.get_tensor_details() if entry["name"] == _FEATURES
+        entry["index"]
+        for entry in interpreter.get_tensor_details()
+        if (entry["name"], entry["dtype"]) == (_FEATURES, np.float32)
     )
     rows = np.empty((len(names), POINTS, FEATURES), np.float32)
     for row, name in zip(rows, names, strict=True):

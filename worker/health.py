@@ -30,7 +30,7 @@ def main() -> int:
             if host not in _hosts(client, model, settings):
                 print(f"worker.health: no live, warmed-up worker of {host} serves {model!r}")
                 return 1
-    except (SettingError, ManifestError, RedisError) as error:
+    except (SettingError, ManifestError, RedisError, OSError) as error:
         print(f"worker.health: {error}")
         return 1
     return 0

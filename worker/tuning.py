@@ -16,7 +16,7 @@ Curve = dict[int, float]  # batch size -> milliseconds
 
 _LONGEST_MS = 100.0
 _TIMES = 3
-_BESIDE_MS = 1.4  # a worker's for a batch, whatever its size: docs/performance.md
+_BESIDE_MS = 1.4  # a worker's for a batch, whatever its size, measured with `tags`
 
 
 def own_time_s() -> float:
