@@ -25,8 +25,8 @@ Floats = npt.NDArray[np.float32]
 def report(data: Path, docs: Path) -> str:
     """Cross-validate, write `PICTURE` into `docs`, and return the section in Markdown.
 
-    `data` is the folder of `../shared/data/README.md`. Takes minutes where the code or the data
-    changed since the last call, else seconds.
+    `data` is the folder of `../shared/data/README.md`. Takes half an hour where the code or the
+    data changed since the last call, else seconds.
     """
     labels = read_labels()
     held = cross_validate(data, CROP, labels)
