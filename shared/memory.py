@@ -14,8 +14,9 @@ _MAPPED = 32 << 20  # bytes; glibc's largest. Pillow asks for blocks of 16 MiB
 _DONTNEED = 4  # Linux' madvise(2)
 # One of proc_pid_smaps(5): addresses, rights, offset, device, file; then lines of `Name: n kB`.
 _MAPPING = re.compile(
-    r"^(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) r-.p \S+ \S+ [1-9]\d* +/.*\n"
-    r"(?:[A-Z].*\n)*?Anonymous: +(?P<anonymous>\d+) kB",
+    rb"^(?P<start>[0-9a-f]+)-(?P<end>[0-9a-f]+) r-.p \S+ \S+ [1-9]\d* +/.*\n"
+    rb"(?:[A-Z].*\n)*?Anonymous: +(?P<own>\d+) kB\n"
+    rb"(?:[A-Z].*\n)*?Swap: +(?P<swapped>\d+) kB\n",
     re.MULTILINE,
 )
 
@@ -33,27 +34,32 @@ def keep_freed_memory() -> None:
 
 
 def return_unused_memory() -> None:
-    """Give the system what only a start needed: what was freed, and the code of libraries.
+    """Give back what only a start needed: what was freed, and the code of libraries.
 
-    Of loading a graph and laying it out, 150 MB were freed. Of TensorFlow's code and constants,
-    its import alone read 250 MB; what work needs of them comes back page by page, from the
-    system's cache of the files. Does nothing where the C library is not glibc, or the system not
-    Linux.
+    Of loading a graph and laying it out, 150 MB were freed. Of TensorFlow's code and constants, its
+    import alone read 300 MB. They leave this process, but not the system's cache of files: it can
+    let go of them, and what work needs comes back from there page by page. To be called while no
+    other thread loads a library. Does nothing where the C library is not glibc.
     """
     library = ctypes.CDLL(None)
-    trim, smaps = getattr(library, "malloc_trim", None), Path("/proc/self/smaps")
-    if trim is None or not smaps.exists():
+    trim = getattr(library, "malloc_trim", None)
+    if trim is None:
         return
     trim(0)
-    for start, end in _unchanged(smaps.read_text(encoding="utf-8")):
+    try:
+        mappings = Path("/proc/self/smaps").read_bytes()
+    except OSError:  # not every sandbox has it
+        return
+    for start, end in _as_on_disk(mappings):
         library.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _DONTNEED)
 
 
-def _unchanged(mappings: str) -> Iterator[tuple[int, int]]:
-    """Yield first and last address of mapped files that are as on disk, to be only read or run.
+def _as_on_disk(mappings: bytes) -> Iterator[tuple[int, int]]:
+    """Yield where files are mapped of which this process has no page of its own, start and end.
 
-    `Anonymous` would count pages that differ from the file, and which only this process has.
+    A page that differs from the file, as relocated ones do, is one of its own: in memory or
+    swapped out. Mappings that can be written or are shared are left out.
     """
     for mapping in _MAPPING.finditer(mappings):
-        if int(mapping["anonymous"]) == 0:
+        if int(mapping["own"]) == int(mapping["swapped"]) == 0:
             yield int(mapping["start"], 16), int(mapping["end"], 16)

@@ -22,7 +22,7 @@ Written by `python -m training.accuracy` from what `training/THEMES.md`, `traini
 
 
 def main() -> None:
-    """Measure all models and both engines; more than an hour on two cores."""
+    """Measure all models and both engines; an hour and a half, or more, on two cores."""
     parser = argparse.ArgumentParser(prog="python -m training.accuracy", description=__doc__)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     data: Path = parser.parse_args().data

@@ -25,7 +25,7 @@ Floats = npt.NDArray[np.float32]
 def report(data: Path, docs: Path) -> str:
     """Cross-validate, write `PICTURE` into `docs`, and return the section in Markdown.
 
-    `data` is the folder of `../shared/data/README.md`. Takes half an hour where the code or the
+    `data` is the folder of `../shared/data/README.md`. Takes an hour where the code or the
     data changed since the last call, else seconds.
     """
     labels = read_labels()
@@ -55,7 +55,7 @@ def _method(held: Held) -> str:
         {word for word, sure in zip(held.photos.words, held.photos.plain, strict=True) if not sure}
     )
     return (
-        f"Cross-validated: {FOLDS} networks, each trained as the committed one is but without a "
+        f"Cross-validated: trained {FOLDS} times as the committed graph is, each time without a "
         f"fifth of the product photos and a fifth of the survey's HSV bins, and asked for those. "
         f"(The committed graph is trained on all of them.) Settings were chosen on folds of these "
         f"same photos, and photos of one product may lie in different folds (trees lose 0.024 "

@@ -27,7 +27,7 @@ from training.color_training import judge, make_pool, train, unbalanced
 
 FOLDS = 5
 _SEED = 7
-# It takes half an hour of two cores; made anew where this code or the tables of the data differ.
+# It takes an hour of two cores; made anew where this code or the tables of the data differ.
 _CACHE = Path("var/color_folds.npz")
 
 Floats = npt.NDArray[np.float32]

@@ -1,10 +1,11 @@
-"""The colour classifier: a gated recurrent network that reads 9x9 pixels in three ways.
+"""The colour classifier: gated recurrent networks that read 9x9 pixels in three ways.
 
-It scans the patch line by line, down and to the right, with one set of weights; and a third time
+Each scans the patch line by line, down and to the right, with one set of weights; and a third time
 with the values of each channel in order, which shows shadows and highlights wherever they lie.
-What the two scans found is averaged and its maximum taken; the graph does so for the patch and
-its mirror images, so that a turned or mirrored patch gets the same answer. The recurrence is
-unrolled: no control flow.
+What the two scans found is averaged and its maximum taken. The graph holds four such networks, the
+members; each is shown another mirror image of the patch, and the mean of their logits counts. All
+members are computed together, their weights [members, rows, columns]. The recurrence is unrolled:
+no control flow.
 """
 
 from __future__ import annotations
@@ -28,107 +29,122 @@ _TO_XYZ = np.array(
     ],
     np.float32,
 ) / np.array([0.95047, 1.0, 1.08883], np.float32)  # sRGB, D65
+_WAYS = slice(None), slice(None, None, -1)
+_MIRRORS = [(down, right) for down in _WAYS for right in _WAYS]
+MEMBERS = len(_MIRRORS)  # of the network that is served
 
 Weights = dict[str, npt.NDArray[np.float32]]
 Tensor = Any  # tensorflow ships no types
 
 
-def initial_weights(units: int, labels: int, seed: int) -> Weights:
-    """Return fresh weights: Glorot for what reads, orthogonal for what recurs."""
+def initial_weights(members: int, units: int, labels: int, seed: int) -> Weights:
+    """Return fresh weights: Glorot for what reads, orthogonal for what recurs.
+
+    `members` is `MEMBERS`, or 1: a network that reads all mirror images itself.
+    """
+    if members not in (1, MEMBERS):
+        raise ValueError(f"{members} members cannot share {MEMBERS} mirror images")
     random = np.random.default_rng(seed)
 
     def glorot(rows: int, columns: int) -> npt.NDArray[np.float32]:
         bound = np.sqrt(6 / (rows + columns))
-        return random.uniform(-bound, bound, (rows, columns)).astype(np.float32)
+        return random.uniform(-bound, bound, (members, rows, columns)).astype(np.float32)
 
     def orthogonal() -> npt.NDArray[np.float32]:
-        q, _ = np.linalg.qr(random.normal(size=(units, units)))
+        q, _ = np.linalg.qr(random.normal(size=(members, units, units)))
         return q.astype(np.float32)
+
+    def zeros(columns: int) -> npt.NDArray[np.float32]:
+        return np.zeros((members, 1, columns), np.float32)
 
     return {
         "pixel": glorot(_CHANNELS, 2 * _EMBEDDED),
-        "pixel_bias": np.zeros(2 * _EMBEDDED, np.float32),
+        "pixel_bias": zeros(2 * _EMBEDDED),
         "embed": glorot(2 * _EMBEDDED, _EMBEDDED),
-        "embed_bias": np.zeros(_EMBEDDED, np.float32),
-        "scan": np.hstack([glorot(SIDE * _EMBEDDED, units) for _ in range(3)]),
-        "scan_bias": np.zeros(3 * units, np.float32),
-        "order": np.hstack([glorot(SIDE * _CHANNELS, units) for _ in range(3)]),
-        "order_bias": np.zeros(3 * units, np.float32),
-        "recur_gates": np.hstack([orthogonal(), orthogonal()]),
+        "embed_bias": zeros(_EMBEDDED),
+        "scan": np.concatenate([glorot(SIDE * _EMBEDDED, units) for _ in range(3)], axis=2),
+        "scan_bias": zeros(3 * units),
+        "order": np.concatenate([glorot(SIDE * _CHANNELS, units) for _ in range(3)], axis=2),
+        "order_bias": zeros(3 * units),
+        "recur_gates": np.concatenate([orthogonal(), orthogonal()], axis=2),
         "recur_state": orthogonal(),
         "hidden": glorot(3 * units + 3 * _EMBEDDED, units),
-        "hidden_bias": np.zeros(units, np.float32),
+        "hidden_bias": zeros(units),
         "out": glorot(units, labels),
-        "out_bias": np.zeros(labels, np.float32),
+        "out_bias": zeros(labels),
     }
 
 
-def logits(
-    image: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0, mirrors: int = 1
-) -> Tensor:
-    """Return float32 [n, labels] for patches [n, 9, 9, 3], RGB 0-1.
-
-    With `mirrors` 4 the scans also read the patch's mirror images, and the answer is the mean.
-    """
-    units = int(weights["recur_state"].shape[0])
-    pixels = _features(image)
-    embedded = tf.reshape(pixels, [-1, _CHANNELS])
-    embedded = tf.nn.relu(tf.matmul(embedded, weights["pixel"]) + weights["pixel_bias"])
-    embedded = tf.tanh(tf.matmul(embedded, weights["embed"]) + weights["embed_bias"])
-    embedded = tf.reshape(embedded, [-1, SIDE, SIDE, _EMBEDDED])
-    scans = tf.reshape(_scans(embedded, mirrors), [-1, SIDE * _EMBEDDED])
-    scans = tf.matmul(scans, weights["scan"]) + weights["scan_bias"]
-    order = tf.reshape(_in_order(pixels), [-1, SIDE * _CHANNELS])
-    order = tf.matmul(order, weights["order"]) + weights["order_bias"]
-    read = tf.concat(
-        [
-            tf.reshape(scans, [-1, 2 * mirrors, SIDE, 3 * units]),
-            tf.reshape(order, [-1, 1, SIDE, 3 * units]),
-        ],
-        axis=1,
-    )
-    states = tf.reshape(_recur(read, units, weights), [-1, 2 * mirrors + 1, units])
-    pairs = tf.reshape(states[:, :-1], [-1, mirrors, 2, units])
-    whole = tf.concat([states[:, -1], _summary(embedded)], axis=1)
-    whole = tf.tile(whole[:, None], [1, mirrors, 1])
-    found = tf.concat([tf.reduce_mean(pairs, axis=2), tf.reduce_max(pairs, axis=2), whole], axis=2)
-    found = tf.reshape(found, [-1, weights["hidden"].shape[0]])
-    if dropout:
-        found = tf.nn.dropout(found, dropout)
-    hidden = tf.nn.relu(tf.matmul(found, weights["hidden"]) + weights["hidden_bias"])
-    if dropout:
-        hidden = tf.nn.dropout(hidden, dropout)
-    scores = tf.matmul(hidden, weights["out"]) + weights["out_bias"]
-    return tf.reduce_mean(tf.reshape(scores, [-1, mirrors, scores.shape[1]]), axis=1)
+def logits(images: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0) -> Tensor:
+    """Return float32 [members, n, labels] for patches [members, n, 9, 9, 3], RGB 0-1."""
+    shape = [weights["out"].shape[0], -1, SIDE, SIDE, _CHANNELS]
+    pixels = _features(tf.reshape(images, [-1, SIDE, SIDE, 3]))
+    ordered = tf.reshape(_in_order(pixels), [shape[0], -1, SIDE * _CHANNELS])
+    return _score(tf.reshape(pixels, shape), ordered, weights, dropout)
 
 
 def probabilities(image: Tensor, weights: Mapping[str, Tensor], name: str | None = None) -> Tensor:
-    """Return float32 [n, labels], rows sum to 1: what is served."""
-    return tf.nn.softmax(logits(image, weights, mirrors=4), name=name)
+    """Return float32 [n, labels], rows sum to 1, for patches [n, 9, 9, 3]: what is served.
+
+    Each member reads one mirror image; a network of one reads them all.
+    """
+    pixels = _features(image)
+    mirrors = tf.stack([pixels[:, down, right] for down, right in _MIRRORS])
+    ordered = tf.reshape(_in_order(pixels), [1, -1, SIDE * _CHANNELS])
+    scores = _score(mirrors, tf.tile(ordered, [MEMBERS, 1, 1]), weights)
+    return tf.nn.softmax(tf.reduce_mean(scores, axis=0), name=name)
 
 
-def _scans(pixels: Tensor, mirrors: int) -> Tensor:
-    """Return lines and columns of each mirror image: [n, 2 * mirrors, 9, 9, channels]."""
-    columns = tf.transpose(pixels, [0, 2, 1, 3])
-    ways = [slice(None), slice(None, None, -1)]
-    scans = []
-    for down, right in [(down, right) for down in ways for right in ways][:mirrors]:
-        scans += [pixels[:, down, right], columns[:, right, down]]
-    return tf.stack(scans, axis=1)
+def _score(
+    pixels: Tensor, ordered: Tensor, weights: Mapping[str, Tensor], dropout: float = 0.0
+) -> Tensor:
+    """Return logits for features [members, n, 9, 9, channels], which members see each their own.
+
+    `ordered` [members, n * 9, 9 * channels] has the values of each channel in order: mirror images
+    have the same, so it is made once.
+    """
+    members = pixels.shape[0]
+    units = weights["recur_state"].shape[2]
+
+    def layer(name: str, inputs: Tensor) -> Tensor:
+        return tf.matmul(inputs, weights[name]) + weights[name + "_bias"]
+
+    embedded = tf.nn.relu(layer("pixel", tf.reshape(pixels, [members, -1, _CHANNELS])))
+    embedded = tf.reshape(tf.tanh(layer("embed", embedded)), [-1, SIDE, SIDE, _EMBEDDED])
+    scans = tf.stack([embedded, tf.transpose(embedded, [0, 2, 1, 3])], axis=1)
+    scans = layer("scan", tf.reshape(scans, [members, -1, SIDE * _EMBEDDED]))
+    read = tf.concat(
+        [
+            tf.reshape(scans, [members, -1, 2, SIDE * 3 * units]),
+            tf.reshape(layer("order", ordered), [members, -1, 1, SIDE * 3 * units]),
+        ],
+        axis=2,
+    )
+    read = tf.reshape(read, [members, -1, SIDE, 3 * units])
+    states = tf.reshape(_recur(read, units, weights), [members, -1, 3, units])
+    pair = states[:, :, :2]
+    summary = tf.reshape(_summary(embedded), [members, -1, 3 * _EMBEDDED])
+    found = [tf.reduce_mean(pair, axis=2), tf.reduce_max(pair, axis=2), states[:, :, 2], summary]
+    whole = tf.concat(found, axis=2)
+    if dropout:
+        whole = tf.nn.dropout(whole, dropout)
+    hidden = tf.nn.relu(layer("hidden", whole))
+    if dropout:
+        hidden = tf.nn.dropout(hidden, dropout)
+    return layer("out", hidden)
 
 
 def _recur(read: Tensor, units: int, weights: Mapping[str, Tensor]) -> Tensor:
-    """Return the last states of a gated recurrent unit over [n, scans, 9, 3 * units], [-1, units].
+    """Return the last states of a gated recurrent unit over [members, n * scans, 9, 3 * units].
 
     What is read comes already weighted, for the gates keep and reset and for the fresh state.
     """
-    read = tf.reshape(read, [-1, SIDE, 3 * units])
-    state = tf.zeros_like(read[:, 0, :units])
+    state = tf.zeros_like(read[:, :, 0, :units])
     for step in range(SIDE):
-        now = read[:, step]
-        gates = tf.sigmoid(now[:, : 2 * units] + tf.matmul(state, weights["recur_gates"]))
-        keep, reset = gates[:, :units], gates[:, units:]
-        fresh = tf.tanh(now[:, 2 * units :] + tf.matmul(reset * state, weights["recur_state"]))
+        now = read[:, :, step]
+        gates = tf.sigmoid(now[..., : 2 * units] + tf.matmul(state, weights["recur_gates"]))
+        keep, reset = gates[..., :units], gates[..., units:]
+        fresh = tf.tanh(now[..., 2 * units :] + tf.matmul(reset * state, weights["recur_state"]))
         state = keep * state + (1 - keep) * fresh
     return state
 

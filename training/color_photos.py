@@ -21,7 +21,7 @@ _MAX_PIXELS = 50_000_000
 _MODEL, _CLASSIFIER = "tags", "colors"
 _AROUND = 15  # more points a photo, beside its centre
 _SPREAD = 7.0  # standard deviation of their distance in pixels, of photos 224 pixels wide
-_BALANCE = 0.2  # 0: a colour counts as often as it occurs, 1: all colours count the same
+_BALANCE = 0.3  # 0: a colour counts as often as it occurs, 1: all colours count the same
 _WHITE = 235  # a pixel with all three channels above this is nearly white
 
 Floats = npt.NDArray[np.float32]

@@ -2,7 +2,8 @@
 
 A seller's one word is a noisy label for 9x9 pixels: the point may lie on a print, a shadow, a
 button. Trees and a network, that learned from other photos, say how likely each label is for such
-a patch; the network that is served learns from both, the teacher and the seller's word.
+a patch. Of the network that is served some members learn from it, the others from the seller's
+word alone: they err in different ways, which makes their mean better than either.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ from training.color_training import Made, judge, train
 
 Floats = npt.NDArray[np.float32]
 
-_TAUGHT = 0.8  # how much of a photo's target is the teacher's, not the seller's word
+# For each of `MEMBERS`, how much of a photo's target is the teacher's, not the seller's word.
+_TAUGHT = (0.8, 0.8, 0.0, 0.0)
 _PARTS = 4
 _VIEWS = 8  # patches of a photo that the trees are grown on: the centre and some around it
 _VIEW_WEIGHT = 0.3  # of one that is not the centre
@@ -28,7 +30,7 @@ _QUANTILES = (0, 10, 25, 50, 75, 90, 100)
 
 
 def teach(photos: Photos, survey: Survey, made: Made, seed: int) -> Floats:
-    """Return what each patch is to be called, [photos, patches, labels], as `train` takes it.
+    """Return what each member is to call each patch, [members, photos, patches, labels].
 
     The teacher's part is by trees and a network that saw nothing of the patch's photo.
     """
@@ -38,10 +40,10 @@ def teach(photos: Photos, survey: Survey, made: Made, seed: int) -> Floats:
     for part, (seen, held) in enumerate(parts.split(said)):
         others = photos.subset(np.isin(np.arange(len(said)), seen))
         asked = photos.patches[held].reshape(-1, *photos.patches.shape[2:])
-        weights = train(others, words[seen], survey, made, seed * _PARTS + part)
+        weights = train(others, words[None, seen], survey, made, seed * _PARTS + part)
         judges = [judge(asked / np.float32(255), weights), *_trees(others, asked, seed)]
         said[held] = np.mean(judges, axis=0).reshape(len(held), *said.shape[1:])
-    return _TAUGHT * said + (1 - _TAUGHT) * words
+    return np.stack([share * said + (1 - share) * words for share in _TAUGHT])
 
 
 def _trees(photos: Photos, asked: Pixels, seed: int) -> list[Floats]:

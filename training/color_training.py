@@ -1,4 +1,4 @@
-"""Trains a colour network on photos, survey answers and made patches together."""
+"""Trains colour networks on photos, survey answers and made patches together."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from training.color_survey import Survey
 Floats = npt.NDArray[np.float32]
 
 UNITS = 64
-STEPS = 1400
+STEPS = 2000
 _RATE = 4e-3
 _DECAY = 0.01
 _DROPOUT = 0.1
 _AVERAGE = 0.998  # of the weights over the last steps
 _PHOTOS, _FLAT, _MADE = 224, 32, 16  # patches in a step
 _FLAT_LOSS, _MADE_LOSS = 0.1, 0.05  # beside the photos' loss of 1
+_PUT_BACK = 0.5  # of what `balance` gave to the odds of rare colours
 _CENTRE = 0.5  # of the photos' patches; the others are cut near the centre
 _MADE_POOL = 1500  # patches of each made label
 _AT_ONCE = 4096  # patches that a network is asked for together
@@ -48,24 +49,26 @@ def make_pool(labels: tuple[str, ...], seed: int, count: int = _MADE_POOL) -> Ma
 def train(photos: Photos, targets: Floats, survey: Survey, made: Made, seed: int) -> Weights:
     """Return the averaged weights after `STEPS` steps of AdamW.
 
-    `targets` [photos, patches, labels] is what each patch of `photos` is to be called.
+    `targets` [members, photos, patches, labels] is what each patch of `photos` is to be called, by
+    each member of the network. Members draw their own patches; one step is made for all.
     """
-    random = np.random.default_rng(seed)
+    members = len(targets)
     tf.random.set_seed(seed)
-    start = initial_weights(UNITS, photos.meanings.shape[1], seed)
+    start = initial_weights(members, UNITS, photos.meanings.shape[1], seed)
     variables = {name: tf.Variable(value, name=name) for name, value in start.items()}
     averages = {name: tf.Variable(value) for name, value in start.items()}
     rate = tf.keras.optimizers.schedules.CosineDecay(
         _RATE / 20, STEPS, 0.01, warmup_target=_RATE, warmup_steps=STEPS // 20
     )
-    optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=_DECAY, global_clipnorm=1.0)
+    bound = members**0.5  # of the norm of all members' gradients: 1 for each
+    optimizer = tf.keras.optimizers.AdamW(rate, weight_decay=_DECAY, global_clipnorm=bound)
     optimizer.exclude_from_weight_decay(var_names=["bias"])
     optimizer.build(list(variables.values()))
 
     @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # tensorflow ships no types
-    def step(image: tf.Tensor, target: tf.Tensor, weight: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
+    def step(images: tf.Tensor, target: tf.Tensor, weight: tf.Tensor, keep: tf.Tensor) -> tf.Tensor:
         with tf.GradientTape() as tape:
-            scores = logits(image, variables, _DROPOUT)
+            scores = logits(images, variables, _DROPOUT)
             losses = tf.nn.softmax_cross_entropy_with_logits(target, scores)
             loss = tf.reduce_sum(weight * losses)
         gradients = tape.gradient(loss, list(variables.values()))
@@ -74,19 +77,24 @@ def train(photos: Photos, targets: Floats, survey: Survey, made: Made, seed: int
             average.assign(keep * average + (1 - keep) * variables[name])
         return loss
 
-    draw = _Draw(photos, targets, survey, made, random)
+    randoms = np.random.default_rng(seed).spawn(members)
+    draws = [
+        _Draw(photos, target, survey, made, random)
+        for target, random in zip(targets, randoms, strict=True)
+    ]
     for number in range(STEPS):
         keep = min(_AVERAGE, number / (number + 10))
-        step(*draw(), tf.constant(keep, tf.float32))
+        drawn = zip(*(draw() for draw in draws), strict=True)
+        step(*map(np.stack, drawn), tf.constant(keep, tf.float32))
     return {name: average.numpy() for name, average in averages.items()}
 
 
 def unbalanced(weights: Weights, photos: Photos) -> Weights:
-    """Return a network that takes a colour for as likely as it is among the photos.
+    """Return a network that takes rare colours for less likely than it was taught.
 
-    That rare ones weighed more let it learn them; to whoever asks they are no likelier for that.
+    That they weighed more let it learn them; whoever asks meets them less often.
     """
-    return {**weights, "out_bias": weights["out_bias"] + balance_logits(photos)}
+    return {**weights, "out_bias": weights["out_bias"] + _PUT_BACK * balance_logits(photos)}
 
 
 def judge(patches: Floats, weights: Weights) -> Floats:
@@ -99,7 +107,7 @@ def judge(patches: Floats, weights: Weights) -> Floats:
 
 
 class _Draw:
-    """Draws the patches of one step."""
+    """Draws the patches that one member sees in one step."""
 
     def __init__(
         self,

@@ -51,7 +51,7 @@ def serve(
     curve = measure(engine, model, settings.max_batch)
     largest = best_size(curve)
     return_unused_memory()
-    warm_up(engine, model, largest)
+    warm_up(engine, model, largest)  # also brings back the code that work needs
     about = {
         "token": token,
         "model": model.name,

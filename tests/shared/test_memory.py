@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from shared.memory import _unchanged
+import pytest
+
+from shared.memory import _as_on_disk
 
 # Prints how many pages the system had to clear for each photo after the first few.
 DECODE = """
@@ -90,24 +92,26 @@ def test_the_code_of_libraries_goes_back_and_comes_again_when_it_is_run() -> Non
     assert after < before / 2
 
 
-def test_files_that_differ_in_memory_or_can_be_written_are_kept() -> None:
-    mappings = """\
-55d0c000-55d0f000 r-xp 00002000 08:02 173521 /usr/lib/changed by a relocation.so
-Size:                 12 kB
-Anonymous:             4 kB
-VmFlags: rd ex mr mw me
-55d0f000-55d10000 r--p 00002000 08:02 173521 /usr/lib/as on disk.so
-Size:                  4 kB
-Anonymous:             0 kB
-55d10000-55d11000 rw-p 00002000 08:02 173521 /usr/lib/to be written.so
-Anonymous:             0 kB
-55d11000-55d12000 r--s 00002000 08:02 173521 /dev/shm/shared with others
-Anonymous:             0 kB
-55d12000-55d13000 r--p 00000000 00:00 0
-Anonymous:             0 kB
-7ffd4000-7ffd6000 r-xp 00000000 00:00 0 [vdso]
-Anonymous:             0 kB
-7ffe4000-7ffe6000 r-xp 00000000 08:02 173522 /usr/bin/python3
-Anonymous:             0 kB
-"""
-    assert list(_unchanged(mappings)) == [(0x55D0F000, 0x55D10000), (0x7FFE4000, 0x7FFE6000)]
+@pytest.mark.parametrize(
+    ("mapping", "as_on_disk"),
+    [
+        ("r-xp 00002000 08:02 173521 /usr/lib/code.so", True),
+        ("r--p 00000000 08:02 173521 /usr/lib/jos\xe9/constants.so", True),
+        ("r--p 00000000 08:02 173521 /usr/lib/relocated.so, 4 kB of its own", False),
+        ("r--p 00000000 08:02 173521 /usr/lib/relocated.so, 4 kB swapped out", False),
+        ("rw-p 00002000 08:02 173521 /usr/lib/to be written.so", False),
+        ("r--s 00002000 08:02 173521 /dev/shm/shared with others", False),
+        ("r--p 00000000 00:00 0", False),
+        ("r-xp 00000000 00:00 0 [vdso]", False),
+    ],
+)
+def test_only_files_of_which_no_page_is_its_own_leave(mapping: str, as_on_disk: bool) -> None:
+    own, swapped = 4 * ("of its own" in mapping), 4 * ("swapped" in mapping)
+    smaps = (
+        f"55d0f000-55d10000 {mapping}\nSize: 4 kB\nAnonymous: {own} kB\nKSM: 0 kB\n"
+        f"Swap: {swapped} kB\nSwapPss: 0 kB\nVmFlags: rd mr mw me\n"
+        "7ffe4000-7ffe6000 r-xp 00000000 08:02 173522 /usr/bin/python3\n"
+        "Size: 8 kB\nAnonymous: 0 kB\nSwap: 0 kB\nSwapPss: 0 kB\n"
+    )
+    expected = [(0x55D0F000, 0x55D10000)] * as_on_disk + [(0x7FFE4000, 0x7FFE6000)]
+    assert list(_as_on_disk(smaps.encode("latin-1"))) == expected
