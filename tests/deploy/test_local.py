@@ -89,8 +89,9 @@ def test_what_it_prints_works_where_it_is_pasted(tmp_path: Path) -> None:
             worker.wait(30)
 
 
-def test_no_process_outlives_a_launcher_that_was_killed() -> None:
-    with Service(WORKERS="2", WEB_PROCESSES="2", REDIS_URL="") as service:
+def test_no_process_outlives_a_launcher_that_was_killed(tmp_path: Path) -> None:
+    given = {"REDIS_URL": "", "TMPDIR": str(tmp_path)}  # what it leaves goes with pytest's own
+    with Service(WORKERS="2", WEB_PROCESSES="2", **given) as service:
         processes = family(service)
         assert len(processes) == 1 + 1 + (1 + 2) + (1 + 2)
         processes[0].kill()
