@@ -39,7 +39,7 @@ def return_unused_memory() -> None:
     Of loading a graph and laying it out, 150 MB were freed. Of TensorFlow's code and constants, its
     import alone read 300 MB. They leave this process, but not the system's cache of files: it can
     let go of them, and what work needs comes back from there page by page. To be called while no
-    other thread loads a library. Does nothing where the C library is not glibc.
+    other thread maps or unmaps a file. Does nothing where the C library is not glibc.
     """
     library = ctypes.CDLL(None)
     trim = getattr(library, "malloc_trim", None)

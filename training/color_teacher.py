@@ -3,7 +3,7 @@
 A seller's one word is a noisy label for 9x9 pixels: the point may lie on a print, a shadow, a
 button. Trees and a network, that learned from other photos, say how likely each label is for such
 a patch. Of the network that is served some members learn from it, the others from the seller's
-word alone: they err in different ways, which makes their mean better than either.
+word alone: they err in different ways, so their mean is better than that of four taught alike.
 """
 
 from __future__ import annotations
